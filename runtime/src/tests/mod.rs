@@ -1,0 +1,61 @@
+//! The runtime as a whole; the pallets of our own are tested beside their code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod blocks;
+mod fees;
+mod genesis;
+mod proxies;
+mod validators;
+
+use crate::{genesis::preset, AccountId, RuntimeGenesisConfig, System};
+use frame_support::genesis_builder_helper::build_state;
+use sp_genesis_builder::DEV_RUNTIME_PRESET;
+use sp_keyring::Sr25519Keyring;
+
+/// The state of a chain just started from a preset, at block 1.
+fn chain_from(name: &str) -> sp_io::TestExternalities {
+    let mut ext = sp_io::TestExternalities::default();
+    ext.execute_with(|| {
+        let default = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+        let patch = serde_json::from_slice(&preset(&name.into()).unwrap()).unwrap();
+        let config = merge(default, patch);
+        build_state::<RuntimeGenesisConfig>(serde_json::to_vec(&config).unwrap()).unwrap();
+        System::set_block_number(1);
+    });
+    ext
+}
+
+fn dev_chain() -> sp_io::TestExternalities {
+    chain_from(DEV_RUNTIME_PRESET)
+}
+
+/// Lays a preset's patch over the default genesis, as a chain node does.
+fn merge(mut base: serde_json::Value, patch: serde_json::Value) -> serde_json::Value {
+    match (&mut base, patch) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(patch)) => {
+            for (key, value) in patch {
+                let old = base.remove(&key).unwrap_or_default();
+                base.insert(key, merge(old, value));
+            }
+        }
+        (base, patch) => *base = patch,
+    }
+    base
+}
+
+fn alice() -> AccountId {
+    Sr25519Keyring::Alice.to_account_id()
+}
+
+fn bob() -> AccountId {
+    Sr25519Keyring::Bob.to_account_id()
+}
+
+fn eve() -> AccountId {
+    Sr25519Keyring::Eve.to_account_id()
+}
