@@ -11,24 +11,14 @@ pub type ChainSpec = GenericChainSpec;
 /// The chain of that name, or the one described in the file of that name.
 pub fn load(id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
     Ok(Box::new(match id {
-        "dev" => built_in(
-            "Quarry Development",
-            "quarry_dev",
-            ChainType::Development,
-            "development",
-        )?,
-        "local" => built_in(
-            "Quarry Local",
-            "quarry_local",
-            ChainType::Local,
-            "local_testnet",
-        )?,
+        "dev" => {
+            built_in("Quarry Development", "quarry_dev", ChainType::Development, "development")?
+        }
+        "local" => built_in("Quarry Local", "quarry_local", ChainType::Local, "local_testnet")?,
         "" => {
-            return Err(
-                "no chain is named: pass --dev for a development chain of one node, \
+            return Err("no chain is named: pass --dev for a development chain of one node, \
                  --chain local for a test network, or --chain FILE to join another"
-                    .into(),
-            )
+                .into())
         }
         path => from_file(Path::new(path))?,
     }))
@@ -78,19 +68,13 @@ mod tests {
     #[test]
     fn an_unknown_chain_is_refused_with_the_known_ones() {
         let error = load("nonsense").err().unwrap();
-        assert!(
-            error.contains("`nonsense`") && error.contains("`local`"),
-            "{error}"
-        );
+        assert!(error.contains("`nonsense`") && error.contains("`local`"), "{error}");
     }
 
     #[test]
     fn a_file_that_describes_no_chain_is_refused_by_name() {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let error = load(manifest).err().unwrap();
-        assert!(
-            error.contains(manifest) && error.contains("export-chain-spec"),
-            "{error}"
-        );
+        assert!(error.contains(manifest) && error.contains("export-chain-spec"), "{error}");
     }
 }

@@ -23,12 +23,8 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
             let runner = cli.create_runner(command)?;
             preflight::check_database(runner.config())?;
             Ok(runner.async_run(|config| {
-                let PartialComponents {
-                    client,
-                    task_manager,
-                    import_queue,
-                    ..
-                } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } =
+                    service::new_partial(&config)?;
                 Ok((command.run(client, import_queue), task_manager))
             })?)
         }
@@ -36,11 +32,7 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
             let runner = cli.create_runner(command)?;
             preflight::check_database(runner.config())?;
             Ok(runner.async_run(|config| {
-                let PartialComponents {
-                    client,
-                    task_manager,
-                    ..
-                } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, .. } = service::new_partial(&config)?;
                 Ok((command.run(client, config.database), task_manager))
             })?)
         }
@@ -49,36 +41,25 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
                 preflight::check_readable(path)?;
             }
             Ok(cli.create_runner(command)?.async_run(|config| {
-                let PartialComponents {
-                    client,
-                    task_manager,
-                    import_queue,
-                    ..
-                } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, import_queue, .. } =
+                    service::new_partial(&config)?;
                 Ok((command.run(client, import_queue), task_manager))
             })?)
         }
-        Some(Command::PurgeChain(command)) => Ok(cli
-            .create_runner(command)?
-            .sync_run(|config| command.run(config.database))?),
+        Some(Command::PurgeChain(command)) => {
+            Ok(cli.create_runner(command)?.sync_run(|config| command.run(config.database))?)
+        }
         Some(Command::Revert(command)) => {
             let runner = cli.create_runner(command)?;
             preflight::check_database(runner.config())?;
             Ok(runner.async_run(|config| {
-                let PartialComponents {
-                    client,
-                    task_manager,
-                    backend,
-                    ..
-                } = service::new_partial(&config)?;
+                let PartialComponents { client, task_manager, backend, .. } =
+                    service::new_partial(&config)?;
                 let revert_votes = Box::new(|client, _, blocks| {
                     sc_consensus_grandpa::revert(client, blocks)?;
                     Ok(())
                 });
-                Ok((
-                    command.run(client, backend, Some(revert_votes)),
-                    task_manager,
-                ))
+                Ok((command.run(client, backend, Some(revert_votes)), task_manager))
             })?)
         }
         Some(Command::ChainInfo(command)) => {

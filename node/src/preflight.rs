@@ -29,22 +29,14 @@ pub fn check_flags(run: &RunCmd) -> Result<(), Problem> {
 /// Checks what a node needs of its machine before it starts.
 pub fn check_machine(config: &Configuration) -> Result<(), Problem> {
     if !matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
-        return Err(Problem::Usage(
-            "only litep2p is built in: leave out --network-backend".into(),
-        ));
+        return Err(Problem::Usage("only litep2p is built in: leave out --network-backend".into()));
     }
     check_ports(config)?;
     check_session_keys(config)
 }
 
 fn check_ports(config: &Configuration) -> Result<(), Problem> {
-    for endpoint in config
-        .rpc
-        .addr
-        .iter()
-        .flatten()
-        .filter(|endpoint| !endpoint.is_optional)
-    {
+    for endpoint in config.rpc.addr.iter().flatten().filter(|endpoint| !endpoint.is_optional) {
         check_port(endpoint.listen_addr, "--rpc-port")?;
     }
     if let Some(prometheus) = &config.prometheus_config {
@@ -73,10 +65,7 @@ fn check_port(address: SocketAddr, flag: &str) -> Result<(), Problem> {
             format!("stop that program, or choose another port with {flag} (0 takes a free one)"),
         )),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Problem::new(
-            format!(
-                "port {} is reserved for the system ({error})",
-                address.port()
-            ),
+            format!("port {} is reserved for the system ({error})", address.port()),
             format!("choose one above 1023 with {flag}"),
         )),
         // A machine without IPv6 still runs a node.
@@ -92,10 +81,9 @@ fn check_session_keys(config: &Configuration) -> Result<(), Problem> {
     if !matches!(config.role, Role::Authority) || config.dev_key_seed.is_some() {
         return Ok(());
     }
-    for (kind, name, scheme) in [
-        (key_types::AURA, "aura", "sr25519"),
-        (key_types::GRANDPA, "gran", "ed25519"),
-    ] {
+    for (kind, name, scheme) in
+        [(key_types::AURA, "aura", "sr25519"), (key_types::GRANDPA, "gran", "ed25519")]
+    {
         if !has_key(path, password.clone(), kind)? {
             return Err(Problem::new(
                 format!(
@@ -143,10 +131,7 @@ pub fn check_database(config: &Configuration) -> Result<(), Problem> {
 /// Refuses a file that cannot be read before a database is made for its blocks.
 pub fn check_readable(path: &Path) -> Result<(), Problem> {
     std::fs::File::open(path).map(drop).map_err(|error| {
-        Problem::new(
-            format!("cannot read {} ({error})", path.display()),
-            "check the path",
-        )
+        Problem::new(format!("cannot read {} ({error})", path.display()), "check the path")
     })
 }
 
@@ -156,14 +141,8 @@ mod tests {
 
     #[test]
     fn a_listen_address_gives_its_socket() {
-        assert_eq!(
-            tcp_address("/ip4/127.0.0.1/tcp/30333"),
-            "127.0.0.1:30333".parse().ok()
-        );
-        assert_eq!(
-            tcp_address("/ip6/::1/tcp/30333"),
-            "[::1]:30333".parse().ok()
-        );
+        assert_eq!(tcp_address("/ip4/127.0.0.1/tcp/30333"), "127.0.0.1:30333".parse().ok());
+        assert_eq!(tcp_address("/ip6/::1/tcp/30333"), "[::1]:30333".parse().ok());
         assert_eq!(tcp_address("/ip4/0.0.0.0/udp/30333/webrtc-direct"), None);
         assert_eq!(tcp_address("/dns/example/tcp/1"), None);
     }

@@ -46,10 +46,7 @@ fn in_one_line(text: &str) -> String {
 
 impl From<clap::Error> for Problem {
     fn from(error: clap::Error) -> Self {
-        if matches!(
-            error.kind(),
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-        ) {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return Self::Asked(error);
         }
         let text = error.to_string();
@@ -68,10 +65,7 @@ impl From<sc_cli::Error> for Problem {
     fn from(error: sc_cli::Error) -> Self {
         match error {
             sc_cli::Error::NetworkKeyNotFound(path) => Self::new(
-                format!(
-                    "a validator needs a node key, and there is none at {}",
-                    path.display()
-                ),
+                format!("a validator needs a node key, and there is none at {}", path.display()),
                 "make it with `quarry-node key generate-node-key --chain CHAIN --base-path PATH`, \
                  with the chain and base path you start the node with",
             ),
@@ -107,13 +101,8 @@ mod tests {
     #[test]
     fn a_usage_error_is_one_line_without_the_usage() {
         let error = crate::cli::parse_from(["quarry-node", "--nonsense"]).unwrap_err();
-        let Problem::Usage(line) = error else {
-            panic!("{error:?}")
-        };
-        assert!(
-            line.starts_with("unexpected argument '--nonsense' found"),
-            "{line}"
-        );
+        let Problem::Usage(line) = error else { panic!("{error:?}") };
+        assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
         assert!(!line.contains('\n') && !line.contains("Usage:"), "{line}");
     }
 
@@ -126,12 +115,7 @@ mod tests {
     #[test]
     fn a_missing_node_key_says_how_to_make_one() {
         let error = sc_cli::Error::NetworkKeyNotFound("/some/where".into());
-        let Problem::Failure(line) = error.into() else {
-            panic!("not a failure")
-        };
-        assert!(
-            line.contains("/some/where") && line.contains("generate-node-key"),
-            "{line}"
-        );
+        let Problem::Failure(line) = error.into() else { panic!("not a failure") };
+        assert!(line.contains("/some/where") && line.contains("generate-node-key"), "{line}");
     }
 }

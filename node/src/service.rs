@@ -63,9 +63,7 @@ pub fn new_partial(config: &Configuration) -> Result<Parts, Error> {
     let client = Arc::new(client);
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
-        task_manager
-            .spawn_handle()
-            .spawn("telemetry", None, worker.run());
+        task_manager.spawn_handle().spawn("telemetry", None, worker.run());
         telemetry
     });
     let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
@@ -119,10 +117,8 @@ pub fn new_partial(config: &Configuration) -> Result<Parts, Error> {
     })
 }
 
-type Inherents = (
-    sp_consensus_aura::inherents::InherentDataProvider,
-    sp_timestamp::InherentDataProvider,
-);
+type Inherents =
+    (sp_consensus_aura::inherents::InherentDataProvider, sp_timestamp::InherentDataProvider);
 
 /// The slot and the time that a block on top of `parent` carries.
 fn inherents(
@@ -158,9 +154,7 @@ pub fn start(config: Configuration) -> Result<TaskManager, Error> {
     let metrics = <Network as NetworkBackend<Block, Hash>>::register_notification_metrics(
         config.prometheus_registry(),
     );
-    let genesis = client
-        .block_hash(0)?
-        .ok_or("the database holds no genesis block")?;
+    let genesis = client.block_hash(0)?.ok_or("the database holds no genesis block")?;
     let grandpa_protocol =
         sc_consensus_grandpa::protocol_standard_name(&genesis, &config.chain_spec);
     let (grandpa_peers, grandpa_notifications) =
@@ -253,9 +247,7 @@ pub fn start(config: Configuration) -> Result<TaskManager, Error> {
                 compatibility_mode: CompatibilityMode::None,
             },
         )?;
-        task_manager
-            .spawn_essential_handle()
-            .spawn_blocking("aura", Some("block-authoring"), aura);
+        task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), aura);
     }
 
     if grandpa_enabled {
@@ -281,9 +273,7 @@ pub fn start(config: Configuration) -> Result<TaskManager, Error> {
             telemetry: telemetry_handle,
             offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
         })?;
-        task_manager
-            .spawn_essential_handle()
-            .spawn_blocking("grandpa-voter", None, voter);
+        task_manager.spawn_essential_handle().spawn_blocking("grandpa-voter", None, voter);
     }
 
     Ok(task_manager)

@@ -240,6 +240,7 @@ impl_runtime_apis! {
 
             impl frame_system_benchmarking::Config for Runtime {}
             impl baseline::Config for Runtime {}
+            impl pallet_transaction_payment::BenchmarkConfig for Runtime {}
 
             let whitelist: Vec<TrackedStorageKey> = AllPalletsWithSystem::whitelisted_storage_keys();
             let mut batches = Vec::<BenchmarkBatch>::new();

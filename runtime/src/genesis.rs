@@ -14,10 +14,7 @@ const SESSION_LENGTH: BlockNumber = 10;
 
 /// The names of the presets.
 pub fn preset_names() -> Vec<PresetId> {
-    vec![
-        PresetId::from(DEV_RUNTIME_PRESET),
-        PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET),
-    ]
+    vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET)]
 }
 
 /// The genesis of that name, as a JSON patch over the default one.
@@ -33,43 +30,28 @@ pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 
 /// Alice, Bob, Charlie and so on, with the keys by which each authors and finalizes.
 fn well_known() -> impl Iterator<Item = (AccountId, SessionKeys)> {
-    Sr25519Keyring::well_known()
-        .zip(Ed25519Keyring::well_known())
-        .map(|(account, grandpa)| {
-            let keys = SessionKeys {
-                aura: account.public().into(),
-                grandpa: grandpa.public().into(),
-            };
-            (account.to_account_id(), keys)
-        })
+    Sr25519Keyring::well_known().zip(Ed25519Keyring::well_known()).map(|(account, grandpa)| {
+        let keys = SessionKeys { aura: account.public().into(), grandpa: grandpa.public().into() };
+        (account.to_account_id(), keys)
+    })
 }
 
 /// A chain of these validators, with Alice as the admin and every well-known account funded.
 fn patch(validators: Vec<(AccountId, SessionKeys)>) -> serde_json::Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
-        balances: pallet_balances::GenesisConfig {
-            balances: balances()
-        },
+        balances: pallet_balances::GenesisConfig { balances: balances() },
         validators: pallet_validators::GenesisConfig {
             validators: validators.iter().map(|(who, _)| who.clone()).collect(),
             session_length: Some(SESSION_LENGTH),
         },
         session: pallet_session::GenesisConfig {
-            keys: validators
-                .into_iter()
-                .map(|(who, keys)| (who.clone(), who, keys))
-                .collect(),
+            keys: validators.into_iter().map(|(who, keys)| (who.clone(), who, keys)).collect(),
         },
-        sudo: pallet_sudo::GenesisConfig {
-            key: Some(Sr25519Keyring::Alice.to_account_id())
-        },
+        sudo: pallet_sudo::GenesisConfig { key: Some(Sr25519Keyring::Alice.to_account_id()) },
     })
 }
 
 /// The treasury starts with what keeps an account alive, so that no fee, however small, is lost.
 fn balances() -> Vec<(AccountId, Balance)> {
-    well_known()
-        .map(|(who, _)| (who, ENDOWMENT))
-        .chain([(fees::treasury(), MILLI_QRY)])
-        .collect()
+    well_known().map(|(who, _)| (who, ENDOWMENT)).chain([(fees::treasury(), MILLI_QRY)]).collect()
 }

@@ -11,7 +11,8 @@ pub use pallet::*;
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::BlockNumberProvider;
 
-/// The pallet, as the runtime macro wants it.
+/// The pallet, as the runtime macro wants it; what the macro expands to expects.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use frame_support::{migrations::MultiStepMigrator, pallet_prelude::*};

@@ -2,24 +2,24 @@
 
 use super::*;
 use alloc::vec::Vec;
+use codec::Decode;
 use frame_benchmarking::v2::*;
 use frame_support::{
     traits::{EnsureOrigin, Get},
     BoundedVec,
 };
+use sp_runtime::traits::TrailingZeroInput;
 
 /// Session keys for the accounts that a benchmark adds.
 fn register_keys<T: Config>(who: &T::AccountId) -> Result<(), BenchmarkError> {
-    let keys = codec::Decode::decode(&mut sp_runtime::traits::TrailingZeroInput::zeroes())
+    let keys = T::Keys::decode(&mut TrailingZeroInput::zeroes())
         .map_err(|_| BenchmarkError::Stop("keys of zeroes do not decode"))?;
     pallet_session::NextKeys::<T>::insert(who, keys);
     Ok(())
 }
 
 fn fill_set<T: Config>(size: u32) -> Result<(), BenchmarkError> {
-    let accounts = (0..size)
-        .map(|seed| account("validator", seed, 0))
-        .collect::<Vec<_>>();
+    let accounts = (0..size).map(|seed| account("validator", seed, 0)).collect::<Vec<_>>();
     let set = BoundedVec::try_from(accounts)
         .map_err(|_| BenchmarkError::Stop("more validators than there can be"))?;
     Validators::<T>::put(set);

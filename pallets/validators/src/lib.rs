@@ -35,6 +35,7 @@ mod benchmarking;
 #[cfg(test)]
 mod mock;
 mod session;
+mod set;
 #[cfg(test)]
 mod tests;
 pub mod weights;
@@ -43,11 +44,13 @@ pub use pallet::*;
 pub use session::SessionPeriod;
 pub use weights::WeightInfo;
 
+// What the macro expands to expects; what is ours stands in the other modules.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::WeightInfo;
     use alloc::vec::Vec;
-    use frame_support::{pallet_prelude::*, traits::ValidatorRegistration};
+    use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
 
     /// The pallet itself.
@@ -98,26 +101,7 @@ pub mod pallet {
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
-            let distinct = self
-                .validators
-                .iter()
-                .collect::<alloc::collections::BTreeSet<_>>();
-            assert_eq!(
-                distinct.len(),
-                self.validators.len(),
-                "a validator stands twice in genesis"
-            );
-            match BoundedVec::try_from(self.validators.clone()) {
-                Ok(validators) => Validators::<T>::put(validators),
-                Err(_) => panic!(
-                    "genesis has more than {} validators",
-                    T::MaxValidators::get()
-                ),
-            }
-            if let Some(length) = self.session_length {
-                assert!(length > 0u32.into(), "a session has one block at least");
-                SessionLength::<T>::put(length);
-            }
+            Pallet::<T>::found(&self.validators, self.session_length);
         }
     }
 
@@ -156,10 +140,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
             assert!(T::MaxValidators::get() > 0, "a chain needs a validator");
-            assert!(
-                T::DefaultSessionLength::get() > 0u32.into(),
-                "a session needs a block"
-            );
+            assert!(T::DefaultSessionLength::get() > 0u32.into(), "a session needs a block");
         }
 
         #[cfg(feature = "try-runtime")]
@@ -182,54 +163,6 @@ pub mod pallet {
         pub fn remove_validator(origin: OriginFor<T>, who: T::AccountId) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             Self::do_remove_validator(who)
-        }
-    }
-
-    impl<T: Config> Pallet<T> {
-        fn do_add_validator(who: T::AccountId) -> DispatchResult {
-            Validators::<T>::try_mutate(|validators| {
-                ensure!(!validators.contains(&who), Error::<T>::AlreadyValidator);
-                ensure!(
-                    pallet_session::Pallet::<T>::is_registered(&who),
-                    Error::<T>::NoSessionKeys
-                );
-                validators
-                    .try_push(who.clone())
-                    .map_err(|_| Error::<T>::TooManyValidators)?;
-                Self::deposit_event(Event::ValidatorAdded { who });
-                Ok(())
-            })
-        }
-
-        fn do_remove_validator(who: T::AccountId) -> DispatchResult {
-            Validators::<T>::try_mutate(|validators| {
-                let place = validators
-                    .iter()
-                    .position(|validator| *validator == who)
-                    .ok_or(Error::<T>::NotValidator)?;
-                ensure!(validators.len() > 1, Error::<T>::LastValidator);
-                validators.remove(place);
-                Self::deposit_event(Event::ValidatorRemoved { who });
-                Ok(())
-            })
-        }
-
-        /// The invariants: nobody stands twice in the set, and a session has blocks.
-        #[cfg(any(feature = "try-runtime", test))]
-        pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-            let validators = Validators::<T>::get();
-            let distinct = validators
-                .iter()
-                .collect::<alloc::collections::BTreeSet<_>>();
-            ensure!(
-                distinct.len() == validators.len(),
-                "a validator stands twice in the set"
-            );
-            ensure!(
-                SessionLength::<T>::get() > 0u32.into(),
-                "a session has no blocks"
-            );
-            Ok(())
         }
     }
 }

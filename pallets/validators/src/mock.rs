@@ -90,9 +90,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
             session_length: Some(SESSION),
         },
         session: pallet_session::GenesisConfig {
-            keys: (1..=5)
-                .map(|id| (id, id, UintAuthorityId(id).into()))
-                .collect(),
+            keys: (1..=5).map(|id| (id, id, UintAuthorityId(id).into())).collect(),
             non_authority_keys: vec![],
         },
         ..Default::default()

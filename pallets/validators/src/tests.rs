@@ -24,9 +24,7 @@ fn genesis_names_the_first_validators_and_the_session_length() {
 
 #[test]
 fn a_session_has_the_default_length_where_genesis_names_none() {
-    let storage = RuntimeGenesisConfig::default()
-        .build_storage()
-        .expect("genesis is sound");
+    let storage = RuntimeGenesisConfig::default().build_storage().expect("genesis is sound");
     sp_io::TestExternalities::from(storage)
         .execute_with(|| assert_eq!(SessionLength::<Test>::get(), 100));
 }
@@ -143,26 +141,17 @@ fn build(genesis: GenesisConfig<Test>) {
 #[test]
 #[should_panic(expected = "a validator stands twice in genesis")]
 fn genesis_refuses_a_validator_twice() {
-    build(GenesisConfig {
-        validators: vec![1, 1],
-        session_length: None,
-    });
+    build(GenesisConfig { validators: vec![1, 1], session_length: None });
 }
 
 #[test]
 #[should_panic(expected = "genesis has more than 5 validators")]
 fn genesis_refuses_too_many_validators() {
-    build(GenesisConfig {
-        validators: (1..=6).collect(),
-        session_length: None,
-    });
+    build(GenesisConfig { validators: (1..=6).collect(), session_length: None });
 }
 
 #[test]
 #[should_panic(expected = "a session has one block at least")]
 fn genesis_refuses_a_session_without_blocks() {
-    build(GenesisConfig {
-        validators: vec![1],
-        session_length: Some(0),
-    });
+    build(GenesisConfig { validators: vec![1], session_length: Some(0) });
 }

@@ -22,11 +22,7 @@ fn live_blocks_rise_once_a_block() {
 fn live_blocks_stand_still_while_a_migration_runs() {
     dev_chain().execute_with(|| {
         next_block();
-        let running = ActiveCursor {
-            index: 0,
-            inner_cursor: None,
-            started_at: 1,
-        };
+        let running = ActiveCursor { index: 0, inner_cursor: None, started_at: 1 };
         Cursor::<Runtime>::put(MigrationCursor::Active(running));
         assert_eq!([next_block(), next_block()], [1, 1]);
         Cursor::<Runtime>::kill();

@@ -29,20 +29,11 @@ fn signed(who: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> UncheckedExtr
     let payload = SignedPayload::new(call, extension).unwrap();
     let signature = payload.using_encoded(|bytes| who.sign(bytes));
     let (call, extension, _) = payload.deconstruct();
-    UncheckedExtrinsic::new_signed(
-        call,
-        who.to_account_id().into(),
-        signature.into(),
-        extension,
-    )
+    UncheckedExtrinsic::new_signed(call, who.to_account_id().into(), signature.into(), extension)
 }
 
 fn transfer(amount: Balance) -> RuntimeCall {
-    pallet_balances::Call::transfer_keep_alive {
-        dest: eve().into(),
-        value: amount,
-    }
-    .into()
+    pallet_balances::Call::transfer_keep_alive { dest: eve().into(), value: amount }.into()
 }
 
 /// A chain on which the next transaction can be applied.
@@ -77,10 +68,7 @@ fn a_fee_is_what_was_announced_and_goes_to_the_treasury() {
         assert_eq!(paid(), announced);
         assert_eq!(Balances::free_balance(bob()), 999_999 * QRY - announced);
         assert_eq!(Balances::free_balance(eve()), 1_000_001 * QRY);
-        assert_eq!(
-            Balances::free_balance(fees::treasury()),
-            MILLI_QRY + announced
-        );
+        assert_eq!(Balances::free_balance(fees::treasury()), MILLI_QRY + announced);
         assert_eq!(Balances::total_issuance(), issuance);
     });
 }
@@ -160,16 +148,10 @@ fn full_blocks_raise_the_fees_and_quiet_ones_lower_them_to_the_plain_price() {
 fn a_block_of_bytes_costs_about_what_a_block_of_work_does() {
     dev_chain().execute_with(|| {
         use frame_support::dispatch::DispatchClass::Normal;
-        let room = crate::configs::Weights::get()
-            .get(Normal)
-            .max_total
-            .unwrap();
+        let room = crate::configs::Weights::get().get(Normal).max_total.unwrap();
         let work = TransactionPayment::weight_to_fee(room);
         let bytes =
             TransactionPayment::length_to_fee(*crate::configs::Length::get().max.get(Normal));
-        assert!(
-            bytes * 10 > work * 9 && bytes * 10 < work * 11,
-            "{bytes} and {work}"
-        );
+        assert!(bytes * 10 > work * 9 && bytes * 10 < work * 11, "{bytes} and {work}");
     });
 }

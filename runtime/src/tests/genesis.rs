@@ -6,21 +6,14 @@ use quarry_primitives::{MILLI_QRY, QRY};
 fn every_preset_builds_the_chain_that_its_name_promises() {
     for (name, validators) in [("development", 1), ("local_testnet", 4)] {
         chain_from(name).execute_with(|| {
-            assert_eq!(
-                pallet_validators::Validators::<Runtime>::get().len(),
-                validators
-            );
+            assert_eq!(pallet_validators::Validators::<Runtime>::get().len(), validators);
             assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), validators);
             assert_eq!(crate::Grandpa::grandpa_authorities().len(), validators);
             assert_eq!(Balances::free_balance(bob()), 1_000_000 * QRY);
             assert_eq!(pallet_sudo::Key::<Runtime>::get(), Some(alice()));
         });
     }
-    assert_eq!(
-        genesis::preset_names().len(),
-        2,
-        "a preset is not tested here"
-    );
+    assert_eq!(genesis::preset_names().len(), 2, "a preset is not tested here");
 }
 
 #[test]

@@ -11,11 +11,7 @@ fn remark() -> RuntimeCall {
 }
 
 fn transfer() -> RuntimeCall {
-    pallet_balances::Call::transfer_keep_alive {
-        dest: eve().into(),
-        value: QRY,
-    }
-    .into()
+    pallet_balances::Call::transfer_keep_alive { dest: eve().into(), value: QRY }.into()
 }
 
 fn batch(calls: Vec<RuntimeCall>) -> RuntimeCall {
@@ -26,12 +22,7 @@ fn batch(calls: Vec<RuntimeCall>) -> RuntimeCall {
 fn as_proxy(kind: ProxyType, call: RuntimeCall) -> DispatchResult {
     let mut outcome = Ok(());
     dev_chain().execute_with(|| {
-        assert_ok!(Proxy::add_proxy(
-            RuntimeOrigin::signed(alice()),
-            bob().into(),
-            kind,
-            0
-        ));
+        assert_ok!(Proxy::add_proxy(RuntimeOrigin::signed(alice()), bob().into(), kind, 0));
         let before = Balances::free_balance(eve());
         assert_ok!(Proxy::proxy(
             RuntimeOrigin::signed(bob()),
@@ -47,11 +38,7 @@ fn as_proxy(kind: ProxyType, call: RuntimeCall) -> DispatchResult {
             })
             .expect("the proxy's call ran");
         if outcome.is_err() {
-            assert_eq!(
-                Balances::free_balance(eve()),
-                before,
-                "a refused call moved funds"
-            );
+            assert_eq!(Balances::free_balance(eve()), before, "a refused call moved funds");
         }
     });
     outcome
@@ -69,18 +56,12 @@ fn any_may_transfer() {
 #[test]
 fn non_transfer_may_remark_alone_and_in_a_batch() {
     assert_ok!(as_proxy(ProxyType::NonTransfer, remark()));
-    assert_ok!(as_proxy(
-        ProxyType::NonTransfer,
-        batch(vec![remark(), remark()])
-    ));
+    assert_ok!(as_proxy(ProxyType::NonTransfer, batch(vec![remark(), remark()])));
 }
 
 #[test]
 fn non_transfer_may_not_transfer() {
-    assert_eq!(
-        as_proxy(ProxyType::NonTransfer, transfer()),
-        Err(filtered())
-    );
+    assert_eq!(as_proxy(ProxyType::NonTransfer, transfer()), Err(filtered()));
 }
 
 #[test]
@@ -95,10 +76,7 @@ fn a_batch_is_no_way_around_the_filter() {
 fn non_transfer_may_not_act_through_another_account() {
     let inner = Box::new(transfer());
     let doors: [RuntimeCall; 4] = [
-        pallet_sudo::Call::sudo {
-            call: inner.clone(),
-        }
-        .into(),
+        pallet_sudo::Call::sudo { call: inner.clone() }.into(),
         pallet_proxy::Call::proxy {
             real: eve().into(),
             force_proxy_type: None,
@@ -110,18 +88,10 @@ fn non_transfer_may_not_act_through_another_account() {
             call: inner.clone(),
         }
         .into(),
-        pallet_utility::Call::as_derivative {
-            index: 0,
-            call: inner,
-        }
-        .into(),
+        pallet_utility::Call::as_derivative { index: 0, call: inner }.into(),
     ];
     for door in doors {
-        assert_eq!(
-            as_proxy(ProxyType::NonTransfer, door.clone()),
-            Err(filtered()),
-            "{door:?}"
-        );
+        assert_eq!(as_proxy(ProxyType::NonTransfer, door.clone()), Err(filtered()), "{door:?}");
     }
 }
 
@@ -151,9 +121,6 @@ fn only_any_covers_another_type() {
 #[test]
 fn utility_itself_is_not_filtered_for_its_owner() {
     dev_chain().execute_with(|| {
-        assert_ok!(Utility::batch_all(
-            RuntimeOrigin::signed(alice()),
-            vec![transfer()]
-        ));
+        assert_ok!(Utility::batch_all(RuntimeOrigin::signed(alice()), vec![transfer()]));
     });
 }

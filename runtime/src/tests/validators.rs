@@ -27,10 +27,7 @@ fn register_keys(who: &AccountId) -> SessionKeys {
 
 /// Calls as the admin through the sudo pallet and tells what came of it.
 fn as_admin(call: pallet_validators::Call<Runtime>) -> DispatchResult {
-    assert_ok!(Sudo::sudo(
-        RuntimeOrigin::signed(alice()),
-        Box::new(call.into())
-    ));
+    assert_ok!(Sudo::sudo(RuntimeOrigin::signed(alice()), Box::new(call.into())));
     System::events()
         .into_iter()
         .rev()
@@ -52,19 +49,14 @@ fn run_to(block: u32) {
 }
 
 fn authorities() -> (usize, usize) {
-    (
-        pallet_aura::Authorities::<Runtime>::get().len(),
-        Grandpa::grandpa_authorities().len(),
-    )
+    (pallet_aura::Authorities::<Runtime>::get().len(), Grandpa::grandpa_authorities().len())
 }
 
 #[test]
 fn an_added_validator_authors_and_finalizes_after_two_sessions() {
     chain().execute_with(|| {
         let keys = register_keys(&eve());
-        assert_ok!(as_admin(pallet_validators::Call::add_validator {
-            who: eve()
-        }));
+        assert_ok!(as_admin(pallet_validators::Call::add_validator { who: eve() }));
         run_to(19);
         assert_eq!(authorities(), (1, 1));
         run_to(20);
@@ -78,13 +70,9 @@ fn an_added_validator_authors_and_finalizes_after_two_sessions() {
 fn a_removed_validator_neither_authors_nor_finalizes_after_two_sessions() {
     chain().execute_with(|| {
         register_keys(&eve());
-        assert_ok!(as_admin(pallet_validators::Call::add_validator {
-            who: eve()
-        }));
+        assert_ok!(as_admin(pallet_validators::Call::add_validator { who: eve() }));
         run_to(20);
-        assert_ok!(as_admin(pallet_validators::Call::remove_validator {
-            who: eve()
-        }));
+        assert_ok!(as_admin(pallet_validators::Call::remove_validator { who: eve() }));
         run_to(30);
         assert_eq!(authorities(), (2, 2));
         run_to(40);
@@ -105,11 +93,7 @@ fn session_keys_are_taken_only_from_who_owns_them() {
     chain().execute_with(|| {
         let of_bob = SessionKeys::generate(&bob().encode(), None);
         assert_noop!(
-            Session::set_keys(
-                RuntimeOrigin::signed(eve()),
-                of_bob.keys,
-                of_bob.proof.encode()
-            ),
+            Session::set_keys(RuntimeOrigin::signed(eve()), of_bob.keys, of_bob.proof.encode()),
             pallet_session::Error::<Runtime>::InvalidProof
         );
     });
