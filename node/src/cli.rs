@@ -89,15 +89,25 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let matches = Cli::setup_command(Cli::command()).try_get_matches_from(arguments)?;
+    let matches = command().try_get_matches_from(arguments)?;
     Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// The whole command line. A node key's place below a base path depends on the chain.
+fn command() -> clap::Command {
+    Cli::setup_command(Cli::command()).mut_subcommand("key", |key| {
+        key.mut_subcommand("generate-node-key", |generate| {
+            ["base_path", "default_base_path"].into_iter().fold(generate, |generate, place| {
+                generate.mut_arg(place, |argument| argument.requires("chain"))
+            })
+        })
+    })
 }
 
 /// Writes the completion script.
 pub fn complete(shell: clap_complete::Shell) {
-    let mut command = Cli::setup_command(Cli::command());
     let name = Cli::executable_name();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+    clap_complete::generate(shell, &mut command(), name, &mut std::io::stdout());
 }
 
 #[cfg(test)]
@@ -106,6 +116,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -2,72 +2,91 @@
 
 use crate::{
     cli::{self, Cli, Command},
-    preflight,
+    database, preflight,
     problem::Problem,
-    service::{self, Block},
+    service::{self, Block, Parts},
 };
-use sc_cli::{RunCmd, SubstrateCli};
-use sc_service::{Configuration, PartialComponents};
+use sc_cli::{CliConfiguration, KeySubcommand, RunCmd, Runner, SubstrateCli};
+use sc_service::Configuration;
 
 /// Does what was asked and comes back when it is done.
 pub fn run(cli: Cli) -> Result<(), Problem> {
     match &cli.subcommand {
         None => run_node(&cli, &cli.run),
         Some(Command::Run(command)) => run_node(&cli, command),
+        // Only below a base path does a node key's place depend on the chain.
+        Some(Command::Key(KeySubcommand::GenerateNodeKey(command))) if command.chain.is_none() => {
+            Ok(command.common.run()?)
+        }
         Some(Command::Key(command)) => Ok(command.run(&cli)?),
         Some(Command::ExportChainSpec(command)) => {
             let spec = cli.load_spec(&command.chain).map_err(Problem::Failure)?;
             Ok(command.run(spec)?)
         }
         Some(Command::CheckBlock(command)) => {
-            let runner = cli.create_runner(command)?;
-            preflight::check_database(runner.config())?;
-            Ok(runner.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } =
+            on_existing_database(&cli, command)?.async_run(|config| {
+                let Parts { client, task_manager, import_queue, .. } =
                     service::new_partial(&config)?;
-                Ok((command.run(client, import_queue), task_manager))
-            })?)
+                let check = async move {
+                    command.run(client, import_queue).await.map_err(|error| {
+                        Problem::new(
+                            format!("cannot check this block ({error})"),
+                            "see `quarry-node chain-info` for the blocks that the database holds",
+                        )
+                    })
+                };
+                Ok((check, task_manager))
+            })
         }
         Some(Command::ExportBlocks(command)) => {
-            let runner = cli.create_runner(command)?;
-            preflight::check_database(runner.config())?;
-            Ok(runner.async_run(|config| {
-                let PartialComponents { client, task_manager, .. } = service::new_partial(&config)?;
-                Ok((command.run(client, config.database), task_manager))
-            })?)
+            on_existing_database(&cli, command)?.async_run(|config| {
+                let Parts { client, task_manager, .. } = service::new_partial(&config)?;
+                let export = command.run(client, config.database);
+                Ok((async move { Ok(export.await?) }, task_manager))
+            })
         }
         Some(Command::ImportBlocks(command)) => {
-            if let Some(path) = &command.input {
-                preflight::check_readable(path)?;
-            }
-            Ok(cli.create_runner(command)?.async_run(|config| {
-                let PartialComponents { client, task_manager, import_queue, .. } =
+            let source = match &command.input {
+                Some(path) => {
+                    preflight::check_readable(path)?;
+                    path.display().to_string()
+                }
+                None => "standard input".into(),
+            };
+            cli.create_runner(command)?.async_run(|config| {
+                let Parts { client, task_manager, import_queue, .. } =
                     service::new_partial(&config)?;
-                Ok((command.run(client, import_queue), task_manager))
-            })?)
+                let import = async move {
+                    command.run(client, import_queue).await.map_err(|error| {
+                        Problem::new(
+                            format!("cannot import blocks from {source} ({error})"),
+                            "it takes what `quarry-node export-blocks` wrote of this chain, with \
+                             --binary in both or in neither",
+                        )
+                    })
+                };
+                Ok((import, task_manager))
+            })
         }
-        Some(Command::PurgeChain(command)) => {
-            Ok(cli.create_runner(command)?.sync_run(|config| command.run(config.database))?)
-        }
+        Some(Command::PurgeChain(command)) => on_existing_database(&cli, command)?
+            .sync_run(|config| Ok(command.run(config.database)?)),
         Some(Command::Revert(command)) => {
-            let runner = cli.create_runner(command)?;
-            preflight::check_database(runner.config())?;
-            Ok(runner.async_run(|config| {
-                let PartialComponents { client, task_manager, backend, .. } =
-                    service::new_partial(&config)?;
+            on_existing_database(&cli, command)?.async_run(|config| {
+                let Parts { client, task_manager, backend, .. } = service::new_partial(&config)?;
                 let revert_votes = Box::new(|client, _, blocks| {
                     sc_consensus_grandpa::revert(client, blocks)?;
                     Ok(())
                 });
-                Ok((command.run(client, backend, Some(revert_votes)), task_manager))
-            })?)
+                let revert = command.run(client, backend, Some(revert_votes));
+                Ok((async move { Ok(revert.await?) }, task_manager))
+            })
         }
         Some(Command::ChainInfo(command)) => {
-            let runner = cli.create_runner(command)?;
-            preflight::check_database(runner.config())?;
-            runner.sync_run(|config| command.run::<Block>(&config))?;
-            println!();
-            Ok(())
+            on_existing_database(&cli, command)?.sync_run(|config| -> Result<(), Problem> {
+                command.run::<Block>(&config)?;
+                println!();
+                Ok(())
+            })
         }
         Some(Command::Completions { shell }) => {
             cli::complete(*shell);
@@ -76,13 +95,20 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
     }
 }
 
+fn on_existing_database<C: CliConfiguration>(
+    cli: &Cli,
+    command: &C,
+) -> Result<Runner<Cli>, Problem> {
+    let runner = cli.create_runner(command)?;
+    database::check_exists(runner.config())?;
+    Ok(runner)
+}
+
 fn run_node(cli: &Cli, command: &RunCmd) -> Result<(), Problem> {
     preflight::check_flags(command)?;
     let runner = cli.create_runner(command)?;
     preflight::check_machine(runner.config())?;
-    Ok(runner.run_node_until_exit(|config| async move {
-        service::start(settled(config)).map_err(sc_cli::Error::Service)
-    })?)
+    runner.run_node_until_exit(|config| async move { service::start(settled(config)) })
 }
 
 /// The configuration with what this chain fixes.

@@ -1,11 +1,12 @@
 //! Quarry's chain node: authors blocks with Aura, finalizes them with GRANDPA, and answers JSON-RPC.
 #![deny(missing_docs)]
-// The SDK's errors are large.
+// The SDK's closures return its large errors.
 #![allow(clippy::result_large_err)]
 
 mod chain_spec;
 mod cli;
 mod command;
+mod database;
 mod preflight;
 mod problem;
 mod rpc;

@@ -1,4 +1,4 @@
-//! What is checked before anything is written: flags the chain has no use for, ports, keys, databases.
+//! What is checked before anything is written: flags the chain has no use for, ports, keys.
 
 use crate::problem::Problem;
 use sc_cli::{OffchainWorkerEnabled, RunCmd};
@@ -115,17 +115,6 @@ fn has_key(
         )
     })?;
     Ok(!keystore.keys(kind).unwrap_or_default().is_empty())
-}
-
-/// Refuses to look into a database that is not there, rather than make an empty one.
-pub fn check_database(config: &Configuration) -> Result<(), Problem> {
-    match config.database.path() {
-        Some(path) if !path.is_dir() => Err(Problem::new(
-            format!("there is no database at {}", path.display()),
-            "check --chain and --base-path, or start the node once to make it",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a file that cannot be read before a database is made for its blocks.

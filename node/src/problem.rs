@@ -1,7 +1,10 @@
 //! Every way to fail ends in one line that says what is wrong and what to do about it.
 
 use clap::error::ErrorKind;
-use std::{fmt::Display, process::ExitCode};
+use std::{
+    fmt::{Display, Formatter},
+    process::ExitCode,
+};
 
 /// What the command line was given is wrong.
 const EXIT_USAGE: u8 = 64;
@@ -26,15 +29,15 @@ impl Problem {
 
     /// Prints it and gives the process's exit code.
     pub fn report(self) -> ExitCode {
-        let (line, code) = match self {
+        let code = match &self {
             Self::Asked(text) => {
                 let _ = text.print();
                 return ExitCode::SUCCESS;
             }
-            Self::Usage(line) => (line, EXIT_USAGE),
-            Self::Failure(line) => (line, EXIT_FAILURE),
+            Self::Usage(_) => EXIT_USAGE,
+            Self::Failure(_) => EXIT_FAILURE,
         };
-        eprintln!("error: {}", in_one_line(&line));
+        eprintln!("error: {self}");
         ExitCode::from(code)
     }
 }
@@ -84,15 +87,28 @@ impl From<sc_service::Error> for Problem {
                 Ok(error) => (*error).into(),
                 Err(inner) => Self::Failure(inner.to_string()),
             },
-            sc_service::Error::Client(sp_blockchain::Error::Backend(error)) => Self::new(
-                format!("the database cannot be opened ({error})"),
-                "stop whatever else uses it; if it is damaged, remove it with \
-                 `quarry-node purge-chain` and let the node sync again, or restore a backup",
-            ),
+            sc_service::Error::Other(told) => Self::Failure(told),
             other => Self::Failure(other.to_string()),
         }
     }
 }
+
+impl From<sp_blockchain::Error> for Problem {
+    fn from(error: sp_blockchain::Error) -> Self {
+        Self::Failure(error.to_string())
+    }
+}
+
+impl Display for Problem {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Asked(text) => text.fmt(out),
+            Self::Usage(line) | Self::Failure(line) => out.write_str(&in_one_line(line)),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {

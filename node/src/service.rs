@@ -1,10 +1,14 @@
 //! Puts a node together: database, executor, pool, network, consensus, RPC.
 
-use crate::rpc;
+use crate::{
+    database::{self, Database},
+    problem::Problem,
+    rpc,
+};
 use quarry_runtime::apis::RuntimeApi;
 use sc_client_api::BlockBackend;
 use sc_consensus_aura::{CompatibilityMode, ImportQueueParams, SlotProportion, StartAuraParams};
-use sc_consensus_grandpa::{GrandpaPruningFilter, SharedVoterState};
+use sc_consensus_grandpa::SharedVoterState;
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
 use sc_network::{Litep2pNetworkBackend, NetworkBackend};
 use sc_service::{error::Error, Configuration, TaskManager, WarpSyncConfig};
@@ -13,13 +17,13 @@ use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_aura::sr25519::AuthorityPair;
 use std::{sync::Arc, time::Duration};
 
-pub use quarry_runtime::Block;
+/// The chain's block; the node does not look into transactions.
+pub use quarry_runtime::opaque::Block;
 
 /// The host functions that the runtime may call.
-type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
+pub type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
 /// Reads and executes the chain.
 pub type Client = sc_service::TFullClient<Block, RuntimeApi, Executor>;
-type Database = sc_service::TFullBackend<Block>;
 type SelectChain = sc_consensus::LongestChain<Database, Block>;
 type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<Database, Block, Client, SelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, Client, SelectChain>;
@@ -40,7 +44,7 @@ pub type Parts = sc_service::PartialComponents<
 >;
 
 /// Opens the database and makes what every command needs of it.
-pub fn new_partial(config: &Configuration) -> Result<Parts, Error> {
+pub fn new_partial(config: &Configuration) -> Result<Parts, Problem> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -50,15 +54,19 @@ pub fn new_partial(config: &Configuration) -> Result<Parts, Error> {
             let telemetry = worker.handle().new_telemetry(endpoints);
             Ok((worker, telemetry))
         })
-        .transpose()?;
+        .transpose()
+        .map_err(Error::from)?;
 
     let executor = sc_service::new_wasm_executor(&config.executor);
+    let (database, genesis) = database::open(config, &executor)?;
     let (client, backend, keystore_container, task_manager) =
-        sc_service::new_full_parts::<Block, RuntimeApi, _>(
+        sc_service::new_full_parts_with_genesis_builder::<Block, RuntimeApi, _, _>(
             config,
             telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
             executor,
-            vec![Arc::new(GrandpaPruningFilter)],
+            database,
+            genesis,
+            false,
         )?;
     let client = Arc::new(client);
 
@@ -103,7 +111,8 @@ pub fn new_partial(config: &Configuration) -> Result<Parts, Error> {
             check_for_equivocation: Default::default(),
             telemetry: telemetry_handle,
             compatibility_mode: CompatibilityMode::None,
-        })?;
+        })
+        .map_err(Error::from)?;
 
     Ok(Parts {
         client,
@@ -135,7 +144,7 @@ fn inherents(
 }
 
 /// Starts a node; it runs as long as the task manager lives.
-pub fn start(config: Configuration) -> Result<TaskManager, Error> {
+pub fn start(config: Configuration) -> Result<TaskManager, Problem> {
     let Parts {
         client,
         backend,
@@ -154,7 +163,8 @@ pub fn start(config: Configuration) -> Result<TaskManager, Error> {
     let metrics = <Network as NetworkBackend<Block, Hash>>::register_notification_metrics(
         config.prometheus_registry(),
     );
-    let genesis = client.block_hash(0)?.ok_or("the database holds no genesis block")?;
+    let genesis =
+        client.block_hash(0)?.ok_or(Error::Other("the database holds no genesis block".into()))?;
     let grandpa_protocol =
         sc_consensus_grandpa::protocol_standard_name(&genesis, &config.chain_spec);
     let (grandpa_peers, grandpa_notifications) =
@@ -246,7 +256,8 @@ pub fn start(config: Configuration) -> Result<TaskManager, Error> {
                 telemetry: telemetry_handle.clone(),
                 compatibility_mode: CompatibilityMode::None,
             },
-        )?;
+        )
+        .map_err(Error::from)?;
         task_manager.spawn_essential_handle().spawn_blocking("aura", Some("block-authoring"), aura);
     }
 

@@ -48,6 +48,13 @@ pub type Address = sp_runtime::MultiAddress<AccountId, ()>;
 pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 /// A block.
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+/// Blocks as the chain node sees them, which leaves transactions to the runtime.
+pub mod opaque {
+    use super::{generic, Header};
+
+    /// A block of transactions that are bytes.
+    pub type Block = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
+}
 /// A block with its justifications.
 pub type SignedBlock = generic::SignedBlock<Block>;
 /// The name of a block.
