@@ -3,7 +3,7 @@
 use crate::{chain_spec, problem::Problem};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use sc_cli::{RunCmd, SubstrateCli};
-use std::ffi::OsString;
+use std::{ffi::OsString, io::Write};
 
 /// What the node was asked to do; without a subcommand it runs.
 #[derive(Debug, Parser)]
@@ -105,9 +105,10 @@ fn command() -> clap::Command {
 }
 
 /// Writes the completion script.
-pub fn complete(shell: clap_complete::Shell) {
-    let name = Cli::executable_name();
-    clap_complete::generate(shell, &mut command(), name, &mut std::io::stdout());
+pub fn complete(shell: clap_complete::Shell) -> std::io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), Cli::executable_name(), &mut script);
+    std::io::stdout().write_all(&script)
 }
 
 #[cfg(test)]

@@ -89,8 +89,7 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
             })
         }
         Some(Command::Completions { shell }) => {
-            cli::complete(*shell);
-            Ok(())
+            cli::complete(*shell).map_err(|error| Problem::Failure(error.to_string()))
         }
     }
 }
