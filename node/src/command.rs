@@ -10,7 +10,8 @@ use sc_cli::{CliConfiguration, KeySubcommand, RunCmd, Runner, SubstrateCli};
 use sc_service::Configuration;
 
 /// Does what was asked and comes back when it is done.
-pub fn run(cli: Cli) -> Result<(), Problem> {
+pub fn run(mut cli: Cli) -> Result<(), Problem> {
+    hush_shutdown(&mut cli);
     match &cli.subcommand {
         None => run_node(&cli, &cli.run),
         Some(Command::Run(command)) => run_node(&cli, command),
@@ -30,7 +31,7 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
                 let check = async move {
                     command.run(client, import_queue).await.map_err(|error| {
                         Problem::new(
-                            format!("cannot check this block ({error})"),
+                            format!("cannot check this block ({})", Problem::from(error)),
                             "see `quarry-node chain-info` for the blocks that the database holds",
                         )
                     })
@@ -59,7 +60,10 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
                 let import = async move {
                     command.run(client, import_queue).await.map_err(|error| {
                         Problem::new(
-                            format!("cannot import blocks from {source} ({error})"),
+                            format!(
+                                "cannot import blocks from {source} ({})",
+                                Problem::from(error)
+                            ),
                             "it takes what `quarry-node export-blocks` wrote of this chain, with \
                              --binary in both or in neither",
                         )
@@ -92,6 +96,18 @@ pub fn run(cli: Cli) -> Result<(), Problem> {
             cli::complete(*shell).map_err(|error| Problem::Failure(error.to_string()))
         }
     }
+}
+
+/// Work on the database ends while the service's tasks still run; the SDK logs each as failed.
+fn hush_shutdown(cli: &mut Cli) {
+    let params = match &mut cli.subcommand {
+        Some(Command::CheckBlock(command)) => &mut command.shared_params,
+        Some(Command::ExportBlocks(command)) => &mut command.shared_params,
+        Some(Command::ImportBlocks(command)) => &mut command.shared_params,
+        Some(Command::Revert(command)) => &mut command.shared_params,
+        _ => return,
+    };
+    params.log.push("sc_service::task_manager=off".into());
 }
 
 fn on_existing_database<C: CliConfiguration>(
