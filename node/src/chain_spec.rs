@@ -14,7 +14,7 @@ pub fn load(id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
         "dev" => {
             built_in("Quarry Development", "quarry_dev", ChainType::Development, "development")?
         }
-        "local" => built_in("Quarry Local", "quarry_local", ChainType::Local, "local_testnet")?,
+        "local" => built_in("Quarry Local", "quarry_local", ChainType::Local, "local")?,
         "" => {
             return Err("no chain is named: pass --dev for a development chain of one node, \
                  --chain local for a test network, or --chain FILE to join another"

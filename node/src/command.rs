@@ -21,7 +21,7 @@ pub fn run(mut cli: Cli) -> Result<(), Problem> {
         }
         Some(Command::Key(command)) => Ok(command.run(&cli)?),
         Some(Command::ExportChainSpec(command)) => {
-            let spec = cli.load_spec(&command.chain).map_err(Problem::Failure)?;
+            let spec = cli.load_spec(&command.chain).map_err(Problem::Usage)?;
             Ok(command.run(spec)?)
         }
         Some(Command::CheckBlock(command)) => {
@@ -87,6 +87,7 @@ pub fn run(mut cli: Cli) -> Result<(), Problem> {
         }
         Some(Command::ChainInfo(command)) => {
             on_existing_database(&cli, command)?.sync_run(|config| -> Result<(), Problem> {
+                database::check_metadata(&config)?;
                 command.run::<Block>(&config)?;
                 println!();
                 Ok(())

@@ -26,7 +26,8 @@ pub fn open(
     config: &Configuration,
     executor: &Executor,
 ) -> Result<(Arc<Database>, Genesis), Problem> {
-    check_path(config)?;
+    check_folder(config)?;
+    check_metadata(config)?;
     let mut settings = config.db_config();
     settings.pruning_filters = vec![Arc::new(GrandpaPruningFilter)];
     let database = quietly(|| sc_service::new_db_backend::<Block>(settings))
@@ -55,7 +56,7 @@ pub fn open(
 
 /// Refuses to look into a database that is not there, rather than make an empty one.
 pub fn check_exists(config: &Configuration) -> Result<(), Problem> {
-    check_path(config)?;
+    check_folder(config)?;
     match config.database.path() {
         Some(path) if !path.is_dir() => Err(Problem::new(
             format!("there is no database at {}", path.display()),
@@ -65,8 +66,7 @@ pub fn check_exists(config: &Configuration) -> Result<(), Problem> {
     }
 }
 
-/// A database without its metadata would be taken for none, and a new chain begun in its files.
-fn check_path(config: &Configuration) -> Result<(), Problem> {
+fn check_folder(config: &Configuration) -> Result<(), Problem> {
     let Some(path) = config.database.path() else { return Ok(()) };
     if let Some(file) = path.ancestors().find(|part| part.exists() && !part.is_dir()) {
         return Err(Problem::new(
@@ -74,10 +74,17 @@ fn check_path(config: &Configuration) -> Result<(), Problem> {
             "choose another --base-path",
         ));
     }
-    if holds_files(path) && !path.join("metadata").is_file() {
-        return Err(unusable(config, "its file `metadata` is missing"));
-    }
     Ok(())
+}
+
+/// A database without its metadata would be taken for none, and a new chain begun in its files.
+pub fn check_metadata(config: &Configuration) -> Result<(), Problem> {
+    match config.database.path() {
+        Some(path) if holds_files(path) && !path.join("metadata").is_file() => {
+            Err(unusable(config, "its file `metadata` is missing"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn holds_files(path: &Path) -> bool {

@@ -8,8 +8,8 @@ use sc_service::{config::KeystoreConfig, Configuration, Role};
 use sp_core::crypto::{key_types, KeyTypeId};
 use sp_keystore::Keystore;
 use std::{
-    io::ErrorKind,
-    net::{SocketAddr, TcpListener},
+    io::{self, ErrorKind},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
 };
 
@@ -43,23 +43,30 @@ fn check_ports(config: &Configuration) -> Result<(), Problem> {
         check_port(prometheus.port, "--prometheus-port")?;
     }
     for address in &config.network.listen_addresses {
-        if let Some(address) = tcp_address(&address.to_string()) {
-            check_port(address, "--port")?;
+        match socket(&address.to_string()) {
+            Some(("tcp", address)) => check_port(address, "--port")?,
+            Some(("udp", address)) => judge(UdpSocket::bind(address), address, "--port")?,
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// The socket of a listen address such as `/ip4/0.0.0.0/tcp/30333`.
-fn tcp_address(multiaddr: &str) -> Option<SocketAddr> {
+/// The protocol and the socket of a listen address such as `/ip4/0.0.0.0/tcp/30333`.
+fn socket(multiaddr: &str) -> Option<(&str, SocketAddr)> {
     let mut parts = multiaddr.split('/').skip(1);
-    let (_ip, ip, tcp, port) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (tcp == "tcp").then(|| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))?
+    let (_family, ip, protocol, port) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some((protocol, SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))
 }
 
 /// Refuses a port that another program holds; the node would take a random one instead.
 fn check_port(address: SocketAddr, flag: &str) -> Result<(), Problem> {
-    match TcpListener::bind(address) {
+    judge(TcpListener::bind(address), address, flag)
+}
+
+fn judge<T>(bound: io::Result<T>, address: SocketAddr, flag: &str) -> Result<(), Problem> {
+    match bound {
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(Problem::new(
             format!("port {} is in use by another program", address.port()),
             format!("stop that program, or choose another port with {flag} (0 takes a free one)"),
@@ -130,10 +137,11 @@ mod tests {
 
     #[test]
     fn a_listen_address_gives_its_socket() {
-        assert_eq!(tcp_address("/ip4/127.0.0.1/tcp/30333"), "127.0.0.1:30333".parse().ok());
-        assert_eq!(tcp_address("/ip6/::1/tcp/30333"), "[::1]:30333".parse().ok());
-        assert_eq!(tcp_address("/ip4/0.0.0.0/udp/30333/webrtc-direct"), None);
-        assert_eq!(tcp_address("/dns/example/tcp/1"), None);
+        let at = |address: &str| address.parse::<SocketAddr>().unwrap();
+        assert_eq!(socket("/ip4/127.0.0.1/tcp/30333"), Some(("tcp", at("127.0.0.1:30333"))));
+        assert_eq!(socket("/ip6/::1/tcp/30333/ws"), Some(("tcp", at("[::1]:30333"))));
+        assert_eq!(socket("/ip4/0.0.0.0/udp/1/webrtc-direct"), Some(("udp", at("0.0.0.0:1"))));
+        assert_eq!(socket("/dns/example/tcp/1"), None);
     }
 
     #[test]

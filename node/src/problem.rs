@@ -52,6 +52,9 @@ impl From<clap::Error> for Problem {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return Self::Asked(error);
         }
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::Usage("a subcommand is missing (see the same with --help)".into());
+        }
         let text = error.to_string();
         let told = text
             .lines()
@@ -73,7 +76,13 @@ impl From<sc_cli::Error> for Problem {
                  with the chain and base path you start the node with",
             ),
             sc_cli::Error::Cli(error) => error.into(),
-            sc_cli::Error::Input(told) => Self::Failure(told),
+            sc_cli::Error::Input(told) if told.starts_with("Invalid node key") => {
+                Self::Usage(format!(
+                    "{told}: it takes 64 hex digits, as `quarry-node key generate-node-key` prints"
+                ))
+            }
+            // The SDK's word for a flag, or a file that it names, that is wrong.
+            sc_cli::Error::Input(told) => Self::Usage(told),
             sc_cli::Error::Service(error) => error.into(),
             other => Self::Failure(other.to_string()),
         }

@@ -38,5 +38,3 @@ pub const SS58_PREFIX: u8 = 42;
 pub const MILLISECS_PER_BLOCK: u64 = 6_000;
 /// Blocks in an hour.
 pub const HOURS: BlockNumber = (3_600_000 / MILLISECS_PER_BLOCK) as BlockNumber;
-/// Blocks in a day.
-pub const DAYS: BlockNumber = 24 * HOURS;

@@ -4,8 +4,11 @@ use crate::{fees, AccountId, Balance, RuntimeGenesisConfig, SessionKeys};
 use alloc::{vec, vec::Vec};
 use frame_support::build_struct_json_patch;
 use quarry_primitives::{BlockNumber, MILLI_QRY, QRY};
-use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
+use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+
+/// The name of the preset with four validators.
+pub const LOCAL_PRESET: &str = "local";
 
 /// What each well-known account holds at the start.
 const ENDOWMENT: Balance = 1_000_000 * QRY;
@@ -14,14 +17,14 @@ const SESSION_LENGTH: BlockNumber = 10;
 
 /// The names of the presets.
 pub fn preset_names() -> Vec<PresetId> {
-    vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET)]
+    vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_PRESET)]
 }
 
 /// The genesis of that name, as a JSON patch over the default one.
 pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
     let validators = match id.as_ref() {
         DEV_RUNTIME_PRESET => 1,
-        LOCAL_TESTNET_RUNTIME_PRESET => 4,
+        LOCAL_PRESET => 4,
         _ => return None,
     };
     let patch = patch(well_known().take(validators).collect());

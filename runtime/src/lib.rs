@@ -16,7 +16,7 @@ mod wasm {
     include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 }
 #[cfg(feature = "std")]
-pub use wasm::{WASM_BINARY, WASM_BINARY_BLOATY};
+pub use wasm::WASM_BINARY;
 
 pub mod apis;
 pub mod configs;
@@ -55,10 +55,6 @@ pub mod opaque {
     /// A block of transactions that are bytes.
     pub type Block = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
 }
-/// A block with its justifications.
-pub type SignedBlock = generic::SignedBlock<Block>;
-/// The name of a block.
-pub type BlockId = generic::BlockId<Block>;
 /// A transaction as it comes from outside.
 pub type UncheckedExtrinsic =
     generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;

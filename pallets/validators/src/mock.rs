@@ -85,6 +85,10 @@ impl pallet_validators::Config for Test {
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
     let genesis = RuntimeGenesisConfig {
+        balances: pallet_balances::GenesisConfig {
+            balances: (1..=5).map(|id| (id, 100)).collect(),
+            ..Default::default()
+        },
         validators: pallet_validators::GenesisConfig {
             validators: vec![1, 2, 3],
             session_length: Some(SESSION),

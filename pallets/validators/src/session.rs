@@ -40,6 +40,8 @@ impl<T: Config> SessionManager<T::AccountId> for Pallet<T> {
 /// stay.
 fn keep_keys_in_force<T: Config>() {
     for (validator, keys) in pallet_session::QueuedKeys::<T>::get() {
+        // They hold neither a deposit nor a reference to the account any more.
+        pallet_session::ExternallySetKeys::<T>::insert(&validator, ());
         pallet_session::NextKeys::<T>::insert(validator, keys);
     }
 }

@@ -1,4 +1,5 @@
 use crate::{mock::*, Error, Event, GenesisConfig, SessionLength};
+use codec::Encode;
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{testing::UintAuthorityId, BuildStorage, DispatchError::BadOrigin};
 
@@ -120,6 +121,26 @@ fn the_set_in_force_goes_on_when_every_validator_purged_its_keys() {
         }
         end_sessions(5);
         assert_eq!(validating(), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn keys_that_were_kept_can_be_purged_again_and_replaced() {
+    run_test(|| {
+        let references = || System::consumers(&1);
+        // Stands for one that another pallet holds.
+        assert_ok!(System::inc_consumers(&1));
+        let registered = references();
+        for who in 1..=3 {
+            assert_ok!(Session::purge_keys(RuntimeOrigin::signed(who)));
+        }
+        end_sessions(1);
+        assert_ok!(Session::purge_keys(RuntimeOrigin::signed(1)));
+        assert_eq!(references(), registered - 1);
+        let mut keys = MockSessionKeys::from(UintAuthorityId(1));
+        let proof = keys.create_ownership_proof(&1u64.encode()).unwrap().encode();
+        assert_ok!(Session::set_keys(RuntimeOrigin::signed(1), keys, proof));
+        assert_eq!(references(), registered);
     });
 }
 

@@ -4,7 +4,7 @@ use quarry_primitives::{MILLI_QRY, QRY};
 
 #[test]
 fn every_preset_builds_the_chain_that_its_name_promises() {
-    for (name, validators) in [("development", 1), ("local_testnet", 4)] {
+    for (name, validators) in [("development", 1), ("local", 4)] {
         chain_from(name).execute_with(|| {
             assert_eq!(pallet_validators::Validators::<Runtime>::get().len(), validators);
             assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), validators);

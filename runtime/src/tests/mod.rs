@@ -1,5 +1,4 @@
 //! The runtime as a whole; the pallets of our own are tested beside their code.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod blocks;
 mod fees;
