@@ -6,6 +6,7 @@ import { endAll } from '../lib/ours.mjs';
 import { measureIdle, measureRuntime } from './footprint.mjs';
 import { measureImport } from './import-time.mjs';
 import { mebibytes, table, writeSection } from './report.mjs';
+import { chainLike } from '../lib/validators.mjs';
 import { measureThroughput } from './throughput.mjs';
 
 const TRANSFERS = 10_000;
@@ -17,8 +18,12 @@ const WIDE_POOL = ['--pool-limit', '40000', '--pool-kbytes', '102400'];
 
 const say = (text) => console.error(`bench: ${text}`);
 
-async function withDevNode(flags, measure) {
-  const node = await startChainNode({ args: ['--dev', ...flags] });
+/** A block that ends a session carries no transfers; here none does while a measurement runs. */
+const SESSION_LENGTH = 100_000;
+const AUTHOR = ['--alice', '--force-authoring', '--tmp', '--node-key', '11'.repeat(32)];
+
+async function withNode(args, measure) {
+  const node = await startChainNode({ args });
   const api = await connect(node.url);
   try {
     return await measure(node, api);
@@ -62,12 +67,14 @@ function importRows(rows) {
 }
 
 try {
-  const [runtime, idle] = await withDevNode([], async (node) => [
+  const [runtime, idle] = await withNode(['--dev'], async (node) => [
     await measureRuntime(node),
     await measureIdle(node, IDLE_SECONDS, say),
   ]);
-  const throughput = await withDevNode(WIDE_POOL, (node, api) => measureThroughput(node, api, TRANSFERS, say));
-  const imports = await withDevNode(WIDE_POOL, (node, api) => measureImport(node, api, BLOCK_SIZES, say));
+  const chain = await chainLike('dev', { sessionLength: SESSION_LENGTH });
+  const author = ['--chain', chain, ...AUTHOR, ...WIDE_POOL];
+  const throughput = await withNode(author, (node, api) => measureThroughput(node, api, TRANSFERS, say));
+  const imports = await withNode(author, (node, api) => measureImport(node, api, chain, BLOCK_SIZES, say));
   const section = writeSection('chain', 'The chain', [
     ...table(['what', 'figure'], [...throughputRows(throughput), ...footprintRows(runtime, idle)]),
     '',

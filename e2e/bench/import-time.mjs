@@ -12,8 +12,8 @@ const ATTEMPTS = 4 * REPEATS;
  * Each block's time is what the follower's own metric, substrate_block_verification_and_import_time,
  * grew by when it imported that block alone: no start-up, network or polling time is in it.
  */
-export async function measureImport(node, api, sizes, say) {
-  const follower = await followerOf(node);
+export async function measureImport(node, api, chain, sizes, say) {
+  const follower = await followerOf(node, chain);
   try {
     const senders = await Senders.fund(api, SENDERS);
     const rows = [];
@@ -33,11 +33,11 @@ export async function measureImport(node, api, sizes, say) {
   }
 }
 
-async function followerOf(author) {
+async function followerOf(author, chain) {
   const [address] = (await author.view.call('system_localListenAddresses')).filter((text) => /\/ip4\/127\.0\.0\.1\/tcp\//.test(text));
   const node = await startChainNode({
     name: 'follower',
-    args: ['--chain', 'dev', '--tmp', '--bootnodes', address],
+    args: ['--chain', chain, '--tmp', '--bootnodes', address],
     ports: ['--rpc-port', '0', '--port', '0', '--prometheus-port', '0', '--no-telemetry', '--no-mdns'],
   });
   const [, metrics] = await node.process.waitForLine(/Prometheus exporter started at (\S+)/);

@@ -31,7 +31,7 @@ export async function endAll() {
   for (const outcome of await Promise.allSettled([...processes].map((process) => process.stop()))) {
     if (outcome.status === 'rejected') failures.push(outcome.reason.message);
   }
-  deleteFolders();
+  failures.push(...deleteFolders());
   const left = leftovers();
   if (left.length > 0) failures.push(`left behind:\n  ${left.join('\n  ')}`);
   if (failures.length > 0) throw new Error(failures.join('\n'));
@@ -73,16 +73,23 @@ function read(pid, file) {
   }
 }
 
+/** Deletes what it can, and tells what it could not. */
 function deleteFolders() {
+  const failures = [];
   for (const path of folders) {
-    rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-    folders.delete(path);
+    try {
+      rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+      folders.delete(path);
+    } catch (error) {
+      failures.push(error.message);
+    }
   }
+  return failures;
 }
 
 process.on('exit', () => {
   for (const child of processes) child.signal('SIGKILL');
-  deleteFolders();
+  for (const failure of deleteFolders()) console.error(failure);
 });
 for (const [signal, number] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]]) {
   process.on(signal, () => process.exit(128 + number));

@@ -1,5 +1,14 @@
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+
+/** As `occupyPort`, for UDP. */
+export async function occupyUdpPort(address) {
+  const socket = createSocket('udp4');
+  socket.bind(0, address);
+  await once(socket, 'listening');
+  return { port: socket.address().port, release: () => new Promise((resolve) => socket.close(resolve)) };
+}
 
 /** Listens on a free port, so that nobody else can; `release` gives it back. */
 export async function occupyPort(address) {

@@ -8,8 +8,17 @@ import { leftovers, tempDir } from './ours.mjs';
 
 const INSIDE = 'QUARRY_E2E_SANDBOX';
 
-/** `ip netns` keeps its namespaces in /run/netns: the sandbox gets an empty one. */
-const PREPARE = 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && ip link set lo up && "$@"';
+/**
+ * `ip netns` keeps its namespaces in /run/netns: the sandbox gets an empty one. Temporary folders lie in
+ * memory. The shell stays, as the first process of its namespace, to reap what others leave.
+ */
+const PREPARE = `
+  set -e
+  mkdir -p /run/netns
+  mount -t tmpfs tmpfs /run/netns
+  mount -t tmpfs tmpfs "$TMPDIR"
+  ip link set lo up
+  "$@"`;
 
 /**
  * Runs a test file again inside a sandbox and, in there, `defineTests`. What the tests report goes to

@@ -10,9 +10,9 @@ import { slotOf } from './rpc.mjs';
 const P2P_PORT = 30333;
 const RPC_PORT = 9944;
 
-/** A chain spec like the built-in `local`, but with these settings of the validators pallet's genesis. */
-export async function localChain(validators) {
-  const { code, stdout, stderr } = await runChainNode(['export-chain-spec', '--chain', 'local']);
+/** A chain spec like a built-in one, but with these settings of the validators pallet's genesis. */
+export async function chainLike(builtIn, validators) {
+  const { code, stdout, stderr } = await runChainNode(['export-chain-spec', '--chain', builtIn]);
   if (code !== 0) throw new Error(`no chain spec: ${stderr}`);
   const spec = JSON.parse(stdout);
   const { patch, config = patch } = spec.genesis.runtimeGenesis;

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { QUIET, runChainNode, startChainNode } from '../lib/chain-node.mjs';
 import { copyState, stateOf } from '../lib/folder.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
-import { occupyPort } from '../lib/port.mjs';
+import { occupyPort, occupyUdpPort } from '../lib/port.mjs';
 import { assertRefused } from '../lib/refusal.mjs';
 
 after(endAll);
@@ -48,6 +48,16 @@ describe('a busy port', () => {
         await occupied.release();
       }
     });
+  }
+});
+
+test('a busy UDP port, where a node that is no validator listens for browsers', async () => {
+  const occupied = await occupyUdpPort('0.0.0.0');
+  try {
+    const args = ['--chain', 'dev', ...NODE_KEY, '--port', String(occupied.port), '--rpc-port', '0', '--no-prometheus', '--no-telemetry'];
+    await refused(args, freshBasePath(), new RegExp(`\\b${occupied.port}\\b`), /--port/);
+  } finally {
+    await occupied.release();
   }
 });
 
@@ -212,6 +222,19 @@ describe('with a database', () => {
       await refusedByDatabase(start, basePath, /database/i, new RegExp(basePath), /purge-chain/, /backup/);
     });
   }
+
+  test('whose metadata is gone, purge-chain removes it and the node starts anew', async () => {
+    const basePath = copy();
+    rmSync(join(databaseOf(basePath), 'metadata'));
+    const purged = await runChainNode(['purge-chain', '-y', '--chain', 'dev', '--base-path', basePath]);
+    assert.equal(purged.code, 0, purged.stderr);
+    const node = await startChainNode({ args: ['--dev', '--base-path', basePath] });
+    try {
+      await node.produced(1);
+    } finally {
+      await node.stop();
+    }
+  });
 
   test('in use by another node, it is left alone', async () => {
     const basePath = copy();

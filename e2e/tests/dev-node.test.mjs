@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Metadata, TypeRegistry } from '@polkadot/types';
 import { u8aToHex } from '@polkadot/util';
 import { startChainNode } from '../lib/chain-node.mjs';
@@ -8,6 +9,8 @@ import {
   freeBalance, palletAccount, submit,
 } from '../lib/chain.mjs';
 import { endAll } from '../lib/ours.mjs';
+import { occupyPort } from '../lib/port.mjs';
+import { run } from '../lib/process.mjs';
 
 const alice = developmentAccount('//Alice');
 const bob = developmentAccount('//Bob');
@@ -237,6 +240,35 @@ describe('a development chain', TOGETHER, () => {
       const answer = node.view.call('author_submitExtrinsic', signed.toHex());
       await assert.rejects(answer, /Inability to pay some fees/);
     });
+  });
+});
+
+describe('the transfer example', () => {
+  const example = (endpoint) => run(process.execPath, [fileURLToPath(new URL('../examples/transfer.mjs', import.meta.url)), endpoint]);
+
+  test('sends 1 QRY and shows block, fee, events and balances', async () => {
+    const was = await freeBalance(api, bob.address);
+    const { code, stdout, stderr } = await example(node.url);
+    assert.equal(code, 0, stderr);
+    assert.equal((await freeBalance(api, bob.address)) - was, QRY);
+    for (const part of [/block +\d+ +0x[0-9a-f]{64}/, /fee +0\.\d+ QRY/, /balances\.Transfer/, /Alice .* QRY → .* QRY/, /Bob .* QRY → .* QRY/]) {
+      assert.match(stdout, part);
+    }
+    assert.equal(stderr, '');
+  });
+
+  test('says so where no node answers', async () => {
+    const occupied = await occupyPort('127.0.0.1');
+    await occupied.release();
+    const { code, stderr } = await example(`ws://127.0.0.1:${occupied.port}`);
+    assert.equal(code, 1);
+    assert.match(stderr, /^transfer: no chain node answers at .*scripts\/dev.*\n$/);
+  });
+
+  test('explains itself where its endpoint is none', async () => {
+    const { code, stderr } = await example('127.0.0.1:9944');
+    assert.equal(code, 64);
+    assert.match(stderr, /127\.0\.0\.1:9944 is no endpoint/);
   });
 });
 

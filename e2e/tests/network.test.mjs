@@ -6,7 +6,7 @@ import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
-import { auraKeys, authorOf, grandpaKeys, localChain, startOnHost } from '../lib/validators.mjs';
+import { auraKeys, authorOf, chainLike, grandpaKeys, startOnHost } from '../lib/validators.mjs';
 
 const BLOCK = 6 * SECONDS;
 /** Short, because a new set is in force two session ends after the call. */
@@ -24,7 +24,7 @@ async function drill(t) {
     [['alice', 'left'], ['bob', 'left'], ['charlie', 'right'], ['dave', 'right'], ['eve', 'left']]
       .map(([name, side]) => [name, network.addHost(name, side)]),
   );
-  const chain = await localChain({ sessionLength: SESSION_LENGTH });
+  const chain = await chainLike('local', { sessionLength: SESSION_LENGTH });
   const folders = Object.fromEntries(Object.keys(hosts).map((name) => [name, tempDir(name)]));
   const nodes = {};
   const start = async (name, flags = [`--${name}`]) => {
@@ -80,8 +80,6 @@ async function drill(t) {
     const contested = Math.max(...(await ask(all(), 'best')));
     network.heal();
     const healed = Date.now();
-    await havePeers(all(), 3, { within: 240 * SECONDS });
-    t.diagnostic(`every node saw its three peers ${secondsSince(healed)} s after the healing`);
     await finalized(all(), contested + 1, { within: 240 * SECONDS });
     t.diagnostic(`finality passed the forks ${secondsSince(healed)} s after the healing`);
     for (let number = Math.min(...settled); number <= contested + 1; number++) {
@@ -91,9 +89,10 @@ async function drill(t) {
     assert.ok(forks.includes(winner), `block ${cutAt + 1} is of neither fork`);
   });
 
-  const api = await connect(nodes.alice.url);
+  let api;
   try {
     await step('a fifth node joins by warp sync', async (t) => {
+      api = await connect(nodes.alice.url);
       const joined = Date.now();
       await start('eve', ['--sync', 'warp']);
       await nodes.eve.process.waitForLine(/Warp sync is complete/, { within: 90 * SECONDS });
@@ -149,7 +148,7 @@ async function drill(t) {
       assert.ok(!four.includes(keys.grandpa), 'the removed validator still votes');
     });
   } finally {
-    await api.disconnect();
+    await api?.disconnect();
   }
 }
 

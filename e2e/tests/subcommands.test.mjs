@@ -182,9 +182,18 @@ describe('completions', () => {
   }
 });
 
+test('run starts the node as no subcommand does', async () => {
+  const node = await startChainNode({ args: ['run', '--dev'] });
+  try {
+    await node.produced(1);
+  } finally {
+    await node.stop();
+  }
+});
+
 test('help names every subcommand', async () => {
   const { stdout } = await output(['--help']);
-  const subcommands = ['key', 'export-chain-spec', 'check-block', 'import-blocks', 'export-blocks',
+  const subcommands = ['run', 'key', 'export-chain-spec', 'check-block', 'import-blocks', 'export-blocks',
     'purge-chain', 'revert', 'chain-info', 'completions'];
   assert.deepEqual(subcommands.filter((name) => !new RegExp(`^\\s+${name}\\b`, 'm').test(stdout)), []);
 });
