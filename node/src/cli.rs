@@ -66,7 +66,7 @@ impl SubstrateCli for Cli {
     }
 
     fn support_url() -> String {
-        concat!(env!("CARGO_PKG_REPOSITORY"), "/issues").into()
+        "docs/runbook.md in Quarry's source, or its developers".into()
     }
 
     fn copyright_start_year() -> i32 {
