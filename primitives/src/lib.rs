@@ -2,6 +2,20 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 
+extern crate alloc;
+
+pub mod api;
+pub mod content;
+pub mod ip;
+pub mod market;
+pub mod node;
+pub mod request;
+pub mod resources;
+pub mod text;
+
+pub use node::NodeId;
+pub use request::RequestId;
+
 use sp_runtime::{
     traits::{IdentifyAccount, Verify},
     MultiSignature,
