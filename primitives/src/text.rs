@@ -184,3 +184,127 @@ pub mod hex32_option {
         Option::<Wrapped>::deserialize(deserializer).map(|bytes| bytes.map(|Wrapped(b)| b))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Balance;
+    use alloc::string::ToString;
+    use serde_json::{from_value, json, to_value};
+
+    type Short = Text<4>;
+
+    #[test]
+    fn a_text_is_a_string_in_json_and_comes_back() {
+        let text = Short::try_from("åä").unwrap();
+        assert_eq!(to_value(&text).unwrap(), json!("åä"));
+        assert_eq!(from_value::<Short>(json!("åä")).unwrap(), text);
+        assert_eq!(text.to_string(), "åä");
+    }
+
+    #[test]
+    fn a_text_has_as_many_bytes_as_it_has_room_for_and_no_more() {
+        assert!(Short::try_from("abcd").is_ok());
+        assert_eq!(Short::try_from("abcde"), Err(TextTooLong));
+        assert_eq!(Short::try_from("åäö"), Err(TextTooLong));
+        let error = from_value::<Short>(json!("abcde")).unwrap_err();
+        assert!(error.to_string().contains("more than 4 bytes"), "{error}");
+        assert!(Short::decode(&mut &b"abcde".to_vec().encode()[..]).is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_no_utf_8_decodes_but_is_not_clean() {
+        let text = Short::decode(&mut &b"\xff\xfe".to_vec().encode()[..]).unwrap();
+        assert_eq!(text.as_str(), None);
+        assert!(!text.is_clean() && !text.is_text());
+        assert_eq!(to_value(&text).unwrap(), json!("\u{fffd}\u{fffd}"));
+    }
+
+    #[test]
+    fn a_text_that_moves_the_cursor_is_not_clean() {
+        for text in ["\n", "\u{1b}[2J", "a\tb", "\u{0}", "\u{7f}", "\u{9b}"] {
+            assert!(!Short::try_from(text).unwrap().is_clean(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_text_is_clean_and_no_text() {
+        let empty = Short::default();
+        assert!(empty.is_clean() && !empty.is_text());
+    }
+
+    #[test]
+    fn only_a_string_is_a_text() {
+        for value in [json!(1), json!(null), json!(["a"]), json!({ "a": 1 })] {
+            assert!(from_value::<Short>(value.clone()).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_a_string_of_digits_however_large() {
+        for amount in [0, 1, u64::MAX.into(), Balance::MAX] {
+            let value = to_value(Amount(amount)).unwrap();
+            assert_eq!(value, json!(amount.to_string()));
+            assert_eq!(from_value::<Amount>(value).unwrap(), Amount(amount));
+        }
+    }
+
+    #[test]
+    fn an_amount_is_read_from_a_plain_number_too() {
+        assert_eq!(from_value::<Amount>(json!(u64::MAX)).unwrap(), Amount(u64::MAX.into()));
+        assert_eq!(serde_json::from_str::<Amount>("7").unwrap(), Amount(7));
+    }
+
+    #[test]
+    fn what_no_balance_holds_is_no_amount() {
+        let beyond = "340282366920938463463374607431768211456";
+        for value in [
+            json!(beyond),
+            json!(""),
+            json!("-1"),
+            json!("1.5"),
+            json!("0x10"),
+            json!("1 "),
+            json!(-1),
+            json!(1.5),
+            json!(null),
+            json!(true),
+        ] {
+            assert!(from_value::<Amount>(value.clone()).is_err(), "{value}");
+        }
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct Keys {
+        #[serde(with = "hex32")]
+        one: [u8; 32],
+        #[serde(with = "hex32_option")]
+        perhaps: Option<[u8; 32]>,
+    }
+
+    #[test]
+    fn keys_are_hexadecimal_in_json_and_come_back() {
+        let seven = "0x0707070707070707070707070707070707070707070707070707070707070707";
+        for (keys, value) in [
+            (Keys { one: [7; 32], perhaps: None }, json!({ "one": seven, "perhaps": null })),
+            (
+                Keys { one: [7; 32], perhaps: Some([7; 32]) },
+                json!({ "one": seven, "perhaps": seven }),
+            ),
+        ] {
+            assert_eq!(to_value(&keys).unwrap(), value);
+            assert_eq!(from_value::<Keys>(value).unwrap(), keys);
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        let digits = |count| alloc::format!("0x{}", "07".repeat(count));
+        for wrong in [digits(31), digits(33), digits(0), "0xzz".to_string()] {
+            let value = json!({ "one": wrong, "perhaps": null });
+            assert!(from_value::<Keys>(value).is_err(), "{wrong}");
+            let value = json!({ "one": digits(32), "perhaps": wrong });
+            assert!(from_value::<Keys>(value).is_err(), "{wrong}");
+        }
+    }
+}

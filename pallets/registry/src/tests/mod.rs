@@ -1,0 +1,12 @@
+mod access;
+mod bonds;
+mod heartbeats;
+mod integrity;
+mod leaving;
+mod metrics;
+mod offers;
+mod presence;
+mod registration;
+mod reservations;
+mod sizes;
+mod worker_keys;
