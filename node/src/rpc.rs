@@ -1,5 +1,12 @@
-//! What the node answers beside the RPC that every Substrate node has. The market's `compute_*` methods
-//! are merged here.
+//! What the node answers beside the RPC that every Substrate node has.
+
+mod arguments;
+// The market's methods are merged in `methods` as soon as the runtime implements `ComputeApi`.
+#[allow(dead_code)]
+mod compute;
+mod refusal;
+#[cfg(test)]
+mod tests;
 
 use crate::service::{Block, Client};
 use jsonrpsee::{server::RegisterMethodError, RpcModule};

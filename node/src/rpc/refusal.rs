@@ -1,0 +1,109 @@
+//! Why a question about the market gets no answer. Codes and names are stable: programs rely on them.
+
+use jsonrpsee::types::{error::INVALID_PARAMS_CODE, ErrorObjectOwned};
+use quarry_primitives::api::{self, MAX_ROWS};
+use serde::Serialize;
+use std::fmt::{Display, Formatter};
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The arguments are not what the method takes.
+    Params(String),
+    /// There is no such thing, or it is in another state.
+    Market(api::ApiError),
+    /// A page has one row at least and [`MAX_ROWS`] at most.
+    Limit,
+    /// The account is neither an SS58 address nor a public key.
+    Account,
+    /// The node has no such block, or no longer its state.
+    UnknownBlock(String),
+    /// The runtime gave no answer.
+    Runtime(String),
+}
+
+/// What stands in the error's `data`.
+#[derive(Serialize)]
+struct Data {
+    name: &'static str,
+}
+
+impl Refusal {
+    fn code(&self) -> i32 {
+        use api::ApiError::*;
+        match self {
+            Self::Params(_) => INVALID_PARAMS_CODE,
+            Self::Market(NodeNotFound) => 7001,
+            Self::Market(ComputeRequestNotFound) => 7002,
+            Self::Market(PlanNotFound) => 7003,
+            Self::Market(NotPending) => 7004,
+            Self::Market(PriceOverflow) => 7005,
+            Self::Limit => 7010,
+            Self::Account => 7011,
+            Self::UnknownBlock(_) => 7012,
+            Self::Runtime(_) => 7013,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        use api::ApiError::*;
+        match self {
+            Self::Params(_) => "invalid_params",
+            Self::Market(NodeNotFound) => "node_not_found",
+            Self::Market(ComputeRequestNotFound) => "request_not_found",
+            Self::Market(PlanNotFound) => "plan_not_found",
+            Self::Market(NotPending) => "not_pending",
+            Self::Market(PriceOverflow) => "price_overflow",
+            Self::Limit => "invalid_limit",
+            Self::Account => "invalid_account",
+            Self::UnknownBlock(_) => "unknown_block",
+            Self::Runtime(_) => "runtime_failed",
+        }
+    }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        use api::ApiError::*;
+        match self {
+            Self::Params(what) => write!(out, "Invalid params: {what}"),
+            Self::Market(NodeNotFound) => out.write_str("there is no such node"),
+            Self::Market(ComputeRequestNotFound) => out.write_str("there is no such request"),
+            Self::Market(PlanNotFound) => out.write_str("there is no such plan"),
+            Self::Market(NotPending) => out.write_str("the request does not wait for a node"),
+            Self::Market(PriceOverflow) => {
+                out.write_str("the price is beyond what a balance holds")
+            }
+            Self::Limit => write!(out, "limit: a whole number from 1 to {MAX_ROWS}"),
+            Self::Account => out.write_str(
+                "account: an SS58 address, or a public key as 0x and 64 hexadecimal digits",
+            ),
+            Self::UnknownBlock(why) => {
+                write!(out, "at: the chain node has no such block, or no longer its state: {why}")
+            }
+            Self::Runtime(why) => write!(out, "the runtime gave no answer: {why}"),
+        }
+    }
+}
+
+impl From<api::ApiError> for Refusal {
+    fn from(error: api::ApiError) -> Self {
+        Self::Market(error)
+    }
+}
+
+impl From<sp_api::ApiError> for Refusal {
+    fn from(error: sp_api::ApiError) -> Self {
+        match error {
+            sp_api::ApiError::UnknownBlock(why) => Self::UnknownBlock(why),
+            other => Self::Runtime(other.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for ErrorObjectOwned {
+    fn from(refusal: Refusal) -> Self {
+        let data = Data { name: refusal.name() };
+        Self::owned(refusal.code(), refusal.to_string(), Some(data))
+    }
+}
