@@ -2,7 +2,8 @@
 //!
 //! Each module has one concern: [`configs`] the pallets' settings, [`apis`] what a chain node asks the
 //! runtime, [`genesis`] the chains it can start, [`fees`] what a transaction costs and who gets it,
-//! [`proxy_type`] what an account can delegate, [`live_blocks`] the clock that the market counts by.
+//! [`feeless`] which come first, [`proxy_type`] what an account can delegate, [`live_blocks`] the clock
+//! that the market counts by.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
 // The runtime macro writes items without docs.
@@ -20,6 +21,7 @@ pub use wasm::WASM_BINARY;
 
 pub mod apis;
 pub mod configs;
+pub mod feeless;
 pub mod fees;
 pub mod genesis;
 pub mod live_blocks;
@@ -27,6 +29,7 @@ pub mod proxy_type;
 #[cfg(test)]
 mod tests;
 
+pub use feeless::FeelessPriority;
 pub use proxy_type::ProxyType;
 pub use quarry_primitives::{AccountId, Balance, BlockNumber, Hash, Nonce, Signature};
 
@@ -62,7 +65,7 @@ pub type UncheckedExtrinsic =
 pub type SignedPayload = generic::SignedPayload<RuntimeCall, TxExtension>;
 
 /// What a transaction carries and passes beside its call. Wallets know each but `AuthorizeCall`, which
-/// is empty; `SkipCheckIfFeeless` is invisible to them.
+/// is empty; `FeelessPriority` is invisible to them.
 pub type TxExtension = (
     frame_system::AuthorizeCall<Runtime>,
     frame_system::CheckNonZeroSender<Runtime>,
@@ -72,10 +75,7 @@ pub type TxExtension = (
     frame_system::CheckMortality<Runtime>,
     frame_system::CheckNonce<Runtime>,
     frame_system::CheckWeight<Runtime>,
-    pallet_skip_feeless_payment::SkipCheckIfFeeless<
-        Runtime,
-        pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
-    >,
+    FeelessPriority<Runtime, pallet_transaction_payment::ChargeTransactionPayment<Runtime>>,
     frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
     frame_system::WeightReclaim<Runtime>,
 );

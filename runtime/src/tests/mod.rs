@@ -1,6 +1,7 @@
 //! The runtime as a whole; the pallets of our own are tested beside their code.
 
 mod blocks;
+mod feeless;
 mod fees;
 mod genesis;
 mod proxies;

@@ -1,0 +1,127 @@
+//! Which transactions come first: a valid report that pays no fee before everything that does.
+
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use core::fmt;
+use frame_support::{
+    dispatch::{CheckIfFeeless, DispatchResult},
+    pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
+    traits::Contains,
+    weights::Weight,
+};
+use frame_system::pallet_prelude::OriginFor;
+use pallet_skip_feeless_payment::{Intermediate, SkipCheckIfFeeless};
+use scale_info::{StaticTypeInfo, TypeInfo};
+use sp_runtime::{
+    traits::{
+        DispatchInfoOf, DispatchOriginOf, Implication, PostDispatchInfoOf, TransactionExtension,
+        TransactionExtensionMetadata, ValidateResult,
+    },
+    transaction_validity::TransactionPriority,
+};
+
+/// The priority of a feeless transaction; paid ones are kept below it. No value would be high enough by
+/// itself: a paid one's is its tip in the smallest unit times how often it fits into a block, so that a
+/// tip of some thousand QRY reaches the type's highest value. Half of that leaves room for what
+/// other extensions add.
+pub const FEELESS_PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
+
+/// [`SkipCheckIfFeeless`] that also gives what it lets through for free its priority. As invisible from
+/// outside as that one: a transaction looks as if there were only `S`, what charges the fee.
+#[derive(Clone, Decode, DecodeWithMemTracking, Encode, Eq, PartialEq)]
+pub struct FeelessPriority<T, S>(SkipCheckIfFeeless<T, S>);
+
+impl<T, S> From<S> for FeelessPriority<T, S> {
+    fn from(charge: S) -> Self {
+        Self(charge.into())
+    }
+}
+
+impl<T, S: Encode> fmt::Debug for FeelessPriority<T, S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl<T, S: StaticTypeInfo> TypeInfo for FeelessPriority<T, S> {
+    type Identity = S;
+
+    fn type_info() -> scale_info::Type {
+        S::type_info()
+    }
+}
+
+impl<T, S> TransactionExtension<T::RuntimeCall> for FeelessPriority<T, S>
+where
+    T: pallet_skip_feeless_payment::Config + Send + Sync,
+    T::RuntimeCall: CheckIfFeeless<Origin = OriginFor<T>>,
+    S: TransactionExtension<T::RuntimeCall>,
+{
+    type Implicit = S::Implicit;
+    type Pre = <SkipCheckIfFeeless<T, S> as TransactionExtension<T::RuntimeCall>>::Pre;
+    type Val = <SkipCheckIfFeeless<T, S> as TransactionExtension<T::RuntimeCall>>::Val;
+
+    const IDENTIFIER: &'static str = S::IDENTIFIER;
+
+    fn metadata() -> alloc::vec::Vec<TransactionExtensionMetadata> {
+        SkipCheckIfFeeless::<T, S>::metadata()
+    }
+
+    fn implicit(&self) -> Result<Self::Implicit, TransactionValidityError> {
+        self.0.implicit()
+    }
+
+    fn weight(&self, call: &T::RuntimeCall) -> Weight {
+        self.0.weight(call)
+    }
+
+    fn validate(
+        &self,
+        origin: DispatchOriginOf<T::RuntimeCall>,
+        call: &T::RuntimeCall,
+        info: &DispatchInfoOf<T::RuntimeCall>,
+        len: usize,
+        self_implicit: Self::Implicit,
+        inherited_implication: &impl Implication,
+        source: TransactionSource,
+    ) -> ValidateResult<Self::Val, T::RuntimeCall> {
+        let (mut validity, val, origin) = self.0.validate(
+            origin,
+            call,
+            info,
+            len,
+            self_implicit,
+            inherited_implication,
+            source,
+        )?;
+        validity.priority = match val {
+            // A call that is closed changes nothing, so that it would stay free, and first, for ever.
+            Intermediate::Skip(_) if !T::BaseCallFilter::contains(call) => {
+                return Err(InvalidTransaction::Call.into())
+            }
+            Intermediate::Skip(_) => FEELESS_PRIORITY,
+            Intermediate::Apply(_) => validity.priority.min(FEELESS_PRIORITY - 1),
+        };
+        Ok((validity, val, origin))
+    }
+
+    fn prepare(
+        self,
+        val: Self::Val,
+        origin: &DispatchOriginOf<T::RuntimeCall>,
+        call: &T::RuntimeCall,
+        info: &DispatchInfoOf<T::RuntimeCall>,
+        len: usize,
+    ) -> Result<Self::Pre, TransactionValidityError> {
+        self.0.prepare(val, origin, call, info, len)
+    }
+
+    fn post_dispatch_details(
+        pre: Self::Pre,
+        info: &DispatchInfoOf<T::RuntimeCall>,
+        post_info: &PostDispatchInfoOf<T::RuntimeCall>,
+        len: usize,
+        result: &DispatchResult,
+    ) -> Result<Weight, TransactionValidityError> {
+        SkipCheckIfFeeless::<T, S>::post_dispatch_details(pre, info, post_info, len, result)
+    }
+}
