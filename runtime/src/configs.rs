@@ -1,17 +1,18 @@
 //! The pallets' settings.
 
 use crate::{
-    fees, AccountId, AdminOrigin, Aura, Balance, Balances, Block, BlockNumber, Hash, LiveBlocks,
-    Lookup, Migrations, Nonce, OriginCaller, PalletInfo, ProxyType, Runtime, RuntimeCall,
-    RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason, RuntimeOrigin, RuntimeTask, Session,
-    SessionKeys, System, Validators, VERSION,
+    fees, safety, AccountId, AdminOrigin, Aura, Balance, Balances, Block, BlockNumber, Hash,
+    LiveBlocks, Lookup, Migrations, Nonce, OriginCaller, PalletInfo, ProxyType, Runtime,
+    RuntimeCall, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason, RuntimeOrigin, RuntimeTask,
+    SafeMode, Session, SessionKeys, System, TxPause, Validators, VERSION,
 };
 use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
-    migrations::FreezeChainOnFailedMigration,
     parameter_types,
-    traits::{ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, VariantCountOf},
+    traits::{
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, InsideBoth, VariantCountOf,
+    },
     weights::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
         Weight,
@@ -46,12 +47,15 @@ parameter_types! {
         .build();
     /// What one block gives to a multi-block migration.
     pub MigrationWeight: Weight = Perbill::from_percent(80) * Weights::get().max_block;
+    /// Nobody may do it for a deposit.
+    pub const NotForDeposit: Option<Balance> = None;
 }
 
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
     type AccountData = pallet_balances::AccountData<Balance>;
     type AccountId = AccountId;
+    type BaseCallFilter = InsideBoth<SafeMode, TxPause>;
     type Block = Block;
     type BlockHashCount = BlockHashCount;
     type BlockLength = Length;
@@ -79,8 +83,7 @@ impl pallet_timestamp::Config for Runtime {
 
 impl pallet_migrations::Config for Runtime {
     type CursorMaxLen = ConstU32<65_536>;
-    // A migration that failed halfway leaves a state that no transaction may build on.
-    type FailedMigrationHandler = FreezeChainOnFailedMigration;
+    type FailedMigrationHandler = safety::SafeModeOnFailedMigration;
     type IdentifierMaxLen = ConstU32<256>;
     type MaxServiceWeight = MigrationWeight;
     type MigrationStatusHandler = ();
@@ -204,4 +207,32 @@ impl pallet_sudo::Config for Runtime {
     type RuntimeCall = RuntimeCall;
     type RuntimeEvent = RuntimeEvent;
     type WeightInfo = pallet_sudo::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_safe_mode::Config for Runtime {
+    type Currency = Balances;
+    type EnterDepositAmount = NotForDeposit;
+    type EnterDuration = ConstU32<{ safety::SAFE_MODE_DURATION }>;
+    type ExtendDepositAmount = NotForDeposit;
+    type ExtendDuration = ConstU32<{ safety::SAFE_MODE_DURATION }>;
+    type ForceDepositOrigin = AdminOrigin;
+    type ForceEnterOrigin = safety::SafeModeOrigin;
+    type ForceExitOrigin = AdminOrigin;
+    type ForceExtendOrigin = safety::SafeModeOrigin;
+    type Notify = ();
+    type ReleaseDelay = ();
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type WeightInfo = pallet_safe_mode::weights::SubstrateWeight<Runtime>;
+    type WhitelistedCalls = safety::OpenInSafeMode;
+}
+
+impl pallet_tx_pause::Config for Runtime {
+    type MaxNameLen = ConstU32<256>;
+    type PauseOrigin = AdminOrigin;
+    type RuntimeCall = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type UnpauseOrigin = AdminOrigin;
+    type WeightInfo = pallet_tx_pause::weights::SubstrateWeight<Runtime>;
+    type WhitelistedCalls = safety::Unpausable;
 }

@@ -21,7 +21,7 @@ use sp_runtime::{
 
 /// The priority of a feeless transaction; paid ones are kept below it. No value would be high enough by
 /// itself: a paid one's is its tip in the smallest unit times how often it fits into a block, so that a
-/// tip of some thousand QRY reaches the type's highest value. Half of that leaves room for what
+/// tip of a few thousand QRY reaches the type's highest value. Half of that leaves room for what
 /// other extensions add.
 pub const FEELESS_PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
 

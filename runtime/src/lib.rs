@@ -2,8 +2,8 @@
 //!
 //! Each module has one concern: [`configs`] the pallets' settings, [`apis`] what a chain node asks the
 //! runtime, [`genesis`] the chains it can start, [`fees`] what a transaction costs and who gets it,
-//! [`feeless`] which come first, [`proxy_type`] what an account can delegate, [`live_blocks`] the clock
-//! that the market counts by.
+//! [`feeless`] which come first, [`proxy_type`] what an account can delegate, [`safety`] what stays open
+//! when the chain is closed, [`live_blocks`] the clock that the market counts by.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
 // The runtime macro writes items without docs.
@@ -26,6 +26,7 @@ pub mod fees;
 pub mod genesis;
 pub mod live_blocks;
 pub mod proxy_type;
+pub mod safety;
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +168,10 @@ mod runtime {
     pub type Multisig = pallet_multisig;
     #[runtime::pallet_index(26)]
     pub type Sudo = pallet_sudo;
+    #[runtime::pallet_index(27)]
+    pub type SafeMode = pallet_safe_mode;
+    #[runtime::pallet_index(28)]
+    pub type TxPause = pallet_tx_pause;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -179,9 +184,11 @@ mod benches {
         [pallet_migrations, Migrations]
         [pallet_multisig, Multisig]
         [pallet_proxy, Proxy]
+        [pallet_safe_mode, SafeMode]
         [pallet_sudo, Sudo]
         [pallet_timestamp, Timestamp]
         [pallet_transaction_payment, TransactionPayment]
+        [pallet_tx_pause, TxPause]
         [pallet_utility, Utility]
         [pallet_validators, Validators]
     );

@@ -31,7 +31,7 @@ fn live_blocks_stand_still_while_a_migration_runs() {
 }
 
 #[test]
-fn live_blocks_stand_still_on_a_chain_that_a_failed_migration_froze() {
+fn live_blocks_stand_still_while_a_migration_is_stuck() {
     dev_chain().execute_with(|| {
         Cursor::<Runtime>::put(MigrationCursor::Stuck);
         assert_eq!([next_block(), next_block()], [0, 0]);

@@ -5,12 +5,17 @@ mod feeless;
 mod fees;
 mod genesis;
 mod proxies;
+mod safety;
 mod validators;
 
-use crate::{genesis::preset, AccountId, RuntimeGenesisConfig, System};
-use frame_support::genesis_builder_helper::build_state;
+use crate::{
+    genesis::preset, AccountId, RuntimeCall, RuntimeEvent, RuntimeGenesisConfig, RuntimeOrigin,
+    Sudo, System,
+};
+use frame_support::{assert_ok, genesis_builder_helper::build_state};
 use sp_genesis_builder::DEV_RUNTIME_PRESET;
 use sp_keyring::Sr25519Keyring;
+use sp_runtime::DispatchResult;
 
 /// The state of a chain just started from a preset, at block 1.
 fn chain_from(name: &str) -> sp_io::TestExternalities {
@@ -53,4 +58,17 @@ fn bob() -> AccountId {
 
 fn eve() -> AccountId {
     Sr25519Keyring::Eve.to_account_id()
+}
+
+/// Calls as the admin through the sudo pallet and tells what came of it.
+fn as_admin(call: impl Into<RuntimeCall>) -> DispatchResult {
+    assert_ok!(Sudo::sudo(RuntimeOrigin::signed(alice()), Box::new(call.into())));
+    System::events()
+        .into_iter()
+        .rev()
+        .find_map(|record| match record.event {
+            RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(sudo_result),
+            _ => None,
+        })
+        .expect("the admin's call ran")
 }

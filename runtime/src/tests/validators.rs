@@ -1,12 +1,12 @@
 use super::*;
-use crate::{AllPalletsWithSystem, Grandpa, Runtime, RuntimeOrigin, Session, SessionKeys, Sudo};
+use crate::{AllPalletsWithSystem, Grandpa, Runtime, RuntimeOrigin, Session, SessionKeys};
 use codec::Encode;
 use frame_support::{
     assert_noop, assert_ok,
     traits::{OnFinalize, OnInitialize},
 };
 use sp_keystore::{testing::MemoryKeystore, KeystoreExt};
-use sp_runtime::{traits::BadOrigin, DispatchResult};
+use sp_runtime::traits::BadOrigin;
 
 /// A development chain whose tests can make session keys.
 fn chain() -> sp_io::TestExternalities {
@@ -23,21 +23,6 @@ fn register_keys(who: &AccountId) -> SessionKeys {
         keys.proof.encode()
     ));
     keys.keys
-}
-
-/// Calls as the admin through the sudo pallet and tells what came of it.
-fn as_admin(call: pallet_validators::Call<Runtime>) -> DispatchResult {
-    assert_ok!(Sudo::sudo(RuntimeOrigin::signed(alice()), Box::new(call.into())));
-    System::events()
-        .into_iter()
-        .rev()
-        .find_map(|record| match record.event {
-            crate::RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => {
-                Some(sudo_result)
-            }
-            _ => None,
-        })
-        .expect("the admin's call ran")
 }
 
 fn run_to(block: u32) {
