@@ -11,12 +11,12 @@
 
 extern crate alloc;
 
-#[cfg(feature = "std")]
+#[cfg(feature = "wasm")]
 #[allow(dead_code)]
 mod wasm {
     include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 }
-#[cfg(feature = "std")]
+#[cfg(feature = "wasm")]
 pub use wasm::WASM_BINARY;
 
 pub mod apis;
