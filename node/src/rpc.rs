@@ -1,8 +1,6 @@
 //! What the node answers beside the RPC that every Substrate node has.
 
 mod arguments;
-// The market's methods are merged in `methods` as soon as the runtime implements `ComputeApi`.
-#[allow(dead_code)]
 mod compute;
 mod refusal;
 #[cfg(test)]
@@ -22,6 +20,7 @@ where
 {
     let mut module = RpcModule::new(());
     module.merge(System::new(client.clone(), pool).into_rpc())?;
+    module.merge(compute::methods(client.clone())?)?;
     module.merge(TransactionPayment::new(client).into_rpc())?;
     Ok(module)
 }

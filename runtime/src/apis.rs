@@ -1,8 +1,9 @@
-//! What a chain node asks the runtime. `ComputeApi` joins here with the market's pallets.
+//! What a chain node asks the runtime.
 
 use crate::{
-    genesis, AccountId, Aura, Balance, Block, Executive, Grandpa, InherentDataExt, Nonce, Runtime,
-    RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, VERSION,
+    genesis, AccountId, Aura, Balance, Block, Compute, Executive, Grandpa, InherentDataExt, Nonce,
+    Registry, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
+    VERSION,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -11,6 +12,14 @@ use frame_support::{
 };
 use pallet_aura::Authorities;
 use pallet_transaction_payment_rpc_runtime_api::{FeeDetails, RuntimeDispatchInfo};
+use quarry_primitives::{
+    api::{
+        ApiError, FoundNode, NodeFilter, NodeView, OpenRequest, Page, PendingReasons, Quote,
+        RequestCursor, VmView, WorkItem,
+    },
+    node::{NodeId, NodeMetricsData},
+    request::{PlanId, RequestId},
+};
 use sp_api::impl_runtime_apis;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
@@ -191,6 +200,65 @@ impl_runtime_apis! {
 
         fn query_length_to_fee(length: u32) -> Balance {
             TransactionPayment::length_to_fee(length)
+        }
+    }
+
+    impl quarry_primitives::api::ComputeApi<Block> for Runtime {
+        fn get_node_metrics(node_id: NodeId) -> Option<NodeMetricsData> {
+            pallet_registry::NodeMetrics::<Runtime>::get(node_id)
+        }
+
+        fn get_node(node_id: NodeId) -> Option<NodeView> {
+            let node = pallet_registry::Nodes::<Runtime>::get(&node_id)?;
+            Some(Compute::node_view(node_id, node))
+        }
+
+        fn find_nodes(
+            filter: NodeFilter,
+            cursor: Option<NodeId>,
+            limit: u32,
+        ) -> Page<FoundNode, NodeId> {
+            Compute::find_nodes(&filter, Registry::nodes_after(cursor), limit)
+        }
+
+        fn get_user_vms(
+            account: AccountId,
+            cursor: Option<RequestCursor>,
+            limit: u32,
+        ) -> Page<VmView, RequestCursor> {
+            Compute::user_vms(&account, cursor, limit)
+        }
+
+        fn get_vm(request_id: RequestId) -> Option<VmView> {
+            Compute::vm(request_id)
+        }
+
+        fn quote(plan_id: PlanId, node_id: NodeId) -> Result<Quote, ApiError> {
+            Compute::quote(plan_id, node_id)
+        }
+
+        fn why_pending(
+            request_id: RequestId,
+            cursor: Option<NodeId>,
+            limit: u32,
+        ) -> Result<PendingReasons, ApiError> {
+            Compute::why_pending(request_id, Registry::nodes_after(cursor), limit)
+        }
+
+        fn work_for(
+            node_id: NodeId,
+            cursor: Option<RequestCursor>,
+            limit: u32,
+        ) -> Page<WorkItem, RequestCursor> {
+            Compute::work_for(&node_id, cursor, limit)
+        }
+
+        fn open_for(
+            node_id: NodeId,
+            cursor: Option<RequestCursor>,
+            limit: u32,
+        ) -> Page<OpenRequest, RequestCursor> {
+            Compute::open_for(&node_id, cursor, limit)
         }
     }
 

@@ -72,7 +72,9 @@ impl frame_system::Config for Runtime {
     type Version = Version;
 }
 
-impl crate::live_blocks::Config for Runtime {}
+impl crate::live_blocks::Config for Runtime {
+    type Closed = safety::SafeModeIsOn;
+}
 
 impl pallet_timestamp::Config for Runtime {
     type MinimumPeriod = ConstU64<{ MILLISECS_PER_BLOCK / 2 }>;

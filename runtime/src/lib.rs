@@ -1,6 +1,6 @@
 //! Quarry's state transition function: which pallets the chain runs, and with what figures.
 //!
-//! Each module has one concern: [`configs`] the pallets' settings, [`apis`] what a chain node asks the
+//! Each module has one concern: [`configs`] the pallets' settings, [`market`] those of the market, [`apis`] what a chain node asks the
 //! runtime, [`genesis`] the chains it can start, [`fees`] what a transaction costs and who gets it,
 //! [`feeless`] which come first, [`proxy_type`] what an account can delegate, [`safety`] what stays open
 //! when the chain is closed, [`live_blocks`] the clock that the market counts by.
@@ -25,6 +25,7 @@ pub mod feeless;
 pub mod fees;
 pub mod genesis;
 pub mod live_blocks;
+pub mod market;
 pub mod proxy_type;
 pub mod safety;
 #[cfg(test)]
@@ -172,6 +173,11 @@ mod runtime {
     pub type SafeMode = pallet_safe_mode;
     #[runtime::pallet_index(28)]
     pub type TxPause = pallet_tx_pause;
+
+    #[runtime::pallet_index(30)]
+    pub type Registry = pallet_registry;
+    #[runtime::pallet_index(31)]
+    pub type Compute = pallet_compute;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -181,9 +187,11 @@ mod benches {
         [frame_system, SystemBench::<Runtime>]
         [frame_system_extensions, SystemExtensionsBench::<Runtime>]
         [pallet_balances, Balances]
+        [pallet_compute, Compute]
         [pallet_migrations, Migrations]
         [pallet_multisig, Multisig]
         [pallet_proxy, Proxy]
+        [pallet_registry, Registry]
         [pallet_safe_mode, SafeMode]
         [pallet_sudo, Sudo]
         [pallet_timestamp, Timestamp]

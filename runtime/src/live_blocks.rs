@@ -1,8 +1,9 @@
 //! # Live blocks
 //!
 //! The clock of the market: a count that rises once a block and stands still while a multi-block
-//! migration runs. In those blocks no transaction gets in, so nobody could meet a deadline; what waits
-//! by this count loses no time to an upgrade.
+//! migration runs or safe mode is on. In those blocks no transaction of the market gets in, so nobody
+//! could meet a deadline or pay for more; what waits by this count loses no time to an upgrade or an
+//! emergency.
 //!
 //! Other pallets read it through [`BlockNumberProvider`].
 
@@ -25,7 +26,10 @@ pub mod pallet {
 
     /// The runtime tells through [`frame_system::Config::MultiBlockMigrator`] whether a migration runs.
     #[pallet::config]
-    pub trait Config: frame_system::Config {}
+    pub trait Config: frame_system::Config {
+        /// Whether the chain is closed to the market's transactions.
+        type Closed: Get<bool>;
+    }
 
     /// How many live blocks there have been.
     #[pallet::storage]
@@ -34,11 +38,11 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            if T::MultiBlockMigrator::ongoing() {
-                return T::DbWeight::get().reads(1);
+            if T::MultiBlockMigrator::ongoing() || T::Closed::get() {
+                return T::DbWeight::get().reads(2);
             }
             Count::<T>::mutate(|count| count.saturating_accrue(One::one()));
-            T::DbWeight::get().reads_writes(2, 1)
+            T::DbWeight::get().reads_writes(3, 1)
         }
     }
 }

@@ -7,7 +7,7 @@ use frame_support::{
         EnterSafeModeOnFailedMigration, FailedMigrationHandler, FailedMigrationHandling,
         FreezeChainOnFailedMigration,
     },
-    traits::{CallMetadata, Contains, GetCallMetadata, MapSuccess},
+    traits::{CallMetadata, Contains, Get, GetCallMetadata, MapSuccess},
 };
 use pallet_tx_pause::RuntimeCallNameOf;
 use quarry_primitives::{BlockNumber, HOURS};
@@ -16,6 +16,15 @@ use sp_runtime::morph_types;
 /// How long safe mode lasts, and by how much the admin extends it each time: should the admin be lost,
 /// the chain opens again by itself.
 pub const SAFE_MODE_DURATION: BlockNumber = 24 * HOURS;
+
+/// Whether safe mode is on.
+pub struct SafeModeIsOn;
+
+impl Get<bool> for SafeModeIsOn {
+    fn get() -> bool {
+        SafeMode::is_entered()
+    }
+}
 
 morph_types! {
     /// Grants [`SAFE_MODE_DURATION`].
@@ -49,7 +58,7 @@ impl Contains<RuntimeCall> for OpenInSafeMode {
     fn contains(call: &RuntimeCall) -> bool {
         let CallMetadata { pallet_name, function_name } = call.get_call_metadata();
         never_closes(pallet_name, function_name)
-            // What the chain needs to go on; the reports of the market's workers belong here too.
+            // What the chain needs to go on. The market stands still, its clock too (`live_blocks`).
             || matches!(call, RuntimeCall::Session(_))
     }
 }

@@ -18,6 +18,15 @@ impl<T: Config> Pallet<T> {
         Nodes::<T>::get(node_id).ok_or(Error::NodeNotFound)
     }
 
+    /// The nodes in the order of storage, from the one after the cursor on. For reading only: a call that
+    /// went through them would have no bound.
+    pub fn nodes_after(cursor: Option<NodeId>) -> impl Iterator<Item = (NodeId, NodeRecord)> {
+        match cursor {
+            None => Nodes::<T>::iter(),
+            Some(node_id) => Nodes::<T>::iter_from(Nodes::<T>::hashed_key_for(node_id)),
+        }
+    }
+
     /// Fails with `NodeNotFound`, or as `change` does; then the record stays as it was.
     pub(crate) fn change_node<R>(
         node_id: &NodeId,
