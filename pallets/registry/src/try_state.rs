@@ -15,7 +15,8 @@ use sp_runtime::TryRuntimeError;
 type Checked = Result<(), TryRuntimeError>;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Checked {
+    /// Says which invariant is broken, if any is.
+    pub fn do_try_state() -> Result<(), TryRuntimeError> {
         for (node_id, node) in Nodes::<T>::iter() {
             Self::try_node(&node_id, &node)?;
         }

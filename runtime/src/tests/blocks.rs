@@ -2,6 +2,7 @@ use super::*;
 use crate::{LiveBlocks, Runtime, RuntimeCall};
 use frame_support::traits::Hooks;
 use pallet_migrations::{ActiveCursor, Cursor, MigrationCursor};
+use pallet_safe_mode::EnteredUntil;
 use sp_runtime::traits::BlockNumberProvider;
 
 fn next_block() -> u32 {
@@ -35,6 +36,17 @@ fn live_blocks_stand_still_while_a_migration_is_stuck() {
     dev_chain().execute_with(|| {
         Cursor::<Runtime>::put(MigrationCursor::Stuck);
         assert_eq!([next_block(), next_block()], [0, 0]);
+    });
+}
+
+#[test]
+fn live_blocks_stand_still_while_safe_mode_is_on() {
+    dev_chain().execute_with(|| {
+        next_block();
+        EnteredUntil::<Runtime>::put(u32::MAX);
+        assert_eq!([next_block(), next_block()], [1, 1]);
+        EnteredUntil::<Runtime>::kill();
+        assert_eq!(next_block(), 2);
     });
 }
 

@@ -3,7 +3,9 @@
 mod blocks;
 mod feeless;
 mod fees;
+mod fuzz;
 mod genesis;
+mod market;
 mod proxies;
 mod safety;
 mod validators;

@@ -3,6 +3,7 @@ use crate::{
     Balances, Proxy, ProxyType, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin, Utility,
 };
 use frame_support::{assert_ok, traits::InstanceFilter};
+use pallet_compute::Call as ComputeCall;
 use quarry_primitives::QRY;
 use sp_runtime::{DispatchError, DispatchResult};
 
@@ -66,7 +67,7 @@ fn non_transfer_may_not_transfer() {
 
 #[test]
 fn a_batch_is_no_way_around_the_filter() {
-    for kind in [ProxyType::NonTransfer, ProxyType::Compute] {
+    for kind in [ProxyType::NonTransfer, ProxyType::Compute, ProxyType::ComputeOperator] {
         let hidden = batch(vec![batch(vec![transfer()])]);
         assert_eq!(as_proxy(kind, hidden), Err(filtered()), "{kind:?}");
     }
@@ -106,13 +107,64 @@ fn compute_may_batch() {
     assert_ok!(as_proxy(ProxyType::Compute, batch(vec![])));
 }
 
+fn boot() -> RuntimeCall {
+    ComputeCall::request_compute_boot { request_id: 0 }.into()
+}
+
+fn delete() -> RuntimeCall {
+    ComputeCall::request_compute_delete { request_id: 0 }.into()
+}
+
+fn add_plan() -> RuntimeCall {
+    ComputeCall::set_plan_enabled { plan_id: Default::default(), enabled: false }.into()
+}
+
+/// The call was let through, and the pallet found nothing to do it with.
+fn let_through() -> DispatchResult {
+    Err(pallet_compute::Error::<Runtime>::ComputeRequestNotFound.into())
+}
+
 #[test]
-fn only_any_covers_another_type() {
-    use ProxyType::{Any, Compute, NonTransfer};
-    for kind in [Any, NonTransfer, Compute] {
+fn compute_may_do_all_that_a_tenant_does() {
+    assert_eq!(as_proxy(ProxyType::Compute, boot()), let_through());
+    assert_eq!(as_proxy(ProxyType::Compute, delete()), let_through());
+    assert_eq!(as_proxy(ProxyType::Compute, batch(vec![delete()])), let_through());
+}
+
+#[test]
+fn compute_may_not_do_what_a_miner_or_an_admin_does() {
+    let end_lease = ComputeCall::end_lease { request_id: 0 }.into();
+    assert_eq!(as_proxy(ProxyType::Compute, end_lease), Err(filtered()));
+    assert_eq!(as_proxy(ProxyType::Compute, add_plan()), Err(filtered()));
+}
+
+#[test]
+fn an_operator_may_boot_stop_and_reboot() {
+    let stop = ComputeCall::request_compute_stop { request_id: 0 }.into();
+    let reboot = ComputeCall::request_compute_reboot { request_id: 0 }.into();
+    for call in [boot(), stop, reboot, batch(vec![boot()])] {
+        assert_eq!(as_proxy(ProxyType::ComputeOperator, call.clone()), let_through(), "{call:?}");
+    }
+}
+
+#[test]
+fn an_operator_may_neither_delete_nor_pay_nor_transfer() {
+    let top_up = ComputeCall::top_up { request_id: 0, blocks: 1 }.into();
+    for call in [delete(), top_up, transfer(), batch(vec![delete()])] {
+        assert_eq!(as_proxy(ProxyType::ComputeOperator, call.clone()), Err(filtered()), "{call:?}");
+    }
+}
+
+#[test]
+fn a_type_covers_itself_and_what_it_may_do() {
+    use ProxyType::{Any, Compute, ComputeOperator, NonTransfer};
+    for kind in [Any, NonTransfer, Compute, ComputeOperator] {
         assert!(Any.is_superset(&kind));
         assert!(kind.is_superset(&kind));
+        assert!(kind == ComputeOperator || !ComputeOperator.is_superset(&kind));
     }
+    assert!(Compute.is_superset(&ComputeOperator));
+    assert!(NonTransfer.is_superset(&ComputeOperator));
     assert!(!NonTransfer.is_superset(&Compute));
     assert!(!NonTransfer.is_superset(&Any));
     assert!(!Compute.is_superset(&NonTransfer));
