@@ -272,6 +272,6 @@ fn damaged_calls_neither_panic_nor_break_an_invariant() {
         seed += 1;
     }
     let Tally { decoded, succeeded } = tally;
-    println!("{decoded} calls decoded, {succeeded} succeeded, {} markets", seed - first);
+    println!("ran {decoded} damaged calls on {} markets, {succeeded} succeeded", seed - first);
     assert!(succeeded > 100, "the calls are so damaged that none does anything");
 }
