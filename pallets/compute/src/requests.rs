@@ -12,7 +12,7 @@ use frame_support::{
 use quarry_primitives::{
     api::Unfit,
     market::NodeRegistry,
-    node::NodeId,
+    node::{NodeId, NodeRecord},
     request::{
         Cid, ComputeRequest, ComputeRequestStatus, DeadlineKind, ImageMetadata, ImageName, IpWish,
         Lease, MinerComputeRequest, Placement, Plan, PlanId, RequestId, SshKeyList, VmName,
@@ -136,17 +136,27 @@ impl<T: Config> Pallet<T> {
     fn place_on_named_node(mut request: ComputeRequest) -> DispatchResult {
         let Some(node_id) = request.miner_id.clone() else { return Ok(()) };
         let node = T::Registry::node(&node_id).ok_or(Error::<T>::NodeNotFound)?;
+        Self::ensure_worth_waiting(&request, &node)?;
         match Self::fit(&request, &node_id, &node) {
             Ok(fit) => {
                 Self::assign(&mut request, &node_id, &node, fit, false)?;
                 Self::store(&request);
                 Ok(())
             }
-            Err(never @ (Unfit::Leaving | Unfit::WrongCountry | Unfit::TooDear)) => {
-                Err(Error::<T>::from(never).into())
-            }
+            Err(Unfit::TooDear) => Err(Error::<T>::PriceAboveMax.into()),
             Err(_) => Ok(()),
         }
+    }
+
+    /// What no waiting mends, also where the node takes nothing now for another reason. Fails with
+    /// `NodeLeaving`, `WrongCountry` or `PriceAboveMax`.
+    fn ensure_worth_waiting(request: &ComputeRequest, node: &NodeRecord) -> Result<(), Error<T>> {
+        ensure!(node.leaves_at.is_none(), Error::<T>::NodeLeaving);
+        let there = request.country.is_none_or(|country| country == node.offer.country);
+        ensure!(there, Error::<T>::WrongCountry);
+        let price = node.offer.rates.price(&request.resources);
+        ensure!(price.is_some_and(|price| price <= request.max_price), Error::<T>::PriceAboveMax);
+        Ok(())
     }
 
     /// Fails with `ComputeRequestNotFound` or `NotPending`.
