@@ -1,1 +1,4 @@
 //! Tests by topic.
+
+mod acts;
+mod creation;
