@@ -20,17 +20,17 @@ impl<T: Config> Pallet<T> {
             }
             ComputeRequestStatus::InProgress
             | ComputeRequestStatus::Running
-            | ComputeRequestStatus::Stopped => Self::order_deletion(request)?,
+            | ComputeRequestStatus::Stopped => Self::order_deletion(request, true)?,
         }
         Ok(())
     }
 
     /// Replaces what is queued by a deletion, and closes the lease. Where the node is gone, the chain does
-    /// it alone. A deletion that is queued already stays as it is.
-    pub(crate) fn order_deletion(mut request: ComputeRequest) -> DispatchResult {
+    /// it alone. A deletion that is queued already stays as it is. `at_will`: as [`close`](Self::close) has it.
+    pub(crate) fn order_deletion(mut request: ComputeRequest, at_will: bool) -> DispatchResult {
         let node_id = Self::node_of(&request).ok_or(Error::<T>::NotAssigned)?;
         if let Some(lease) = Leases::<T>::get(request.request_id) {
-            Self::close(&request, lease, true);
+            Self::close(&request, lease, at_will);
         }
         let online = T::Registry::node(&node_id).is_some_and(|node| T::Registry::is_online(&node));
         if !online {

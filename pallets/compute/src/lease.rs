@@ -34,7 +34,8 @@ impl<T: Config> Pallet<T> {
         let ended = lease.ends_at.is_some_and(|at| at <= Self::now());
         if ended || (charged && lease.held == 0) {
             Leases::<T>::insert(id, lease);
-            return Self::order_deletion(request);
+            // What the miner ends costs the tenant no more than what was served.
+            return Self::order_deletion(request, !ended);
         }
         if charged && !lease.exhausted && lease.held <= Self::reserve(&lease) {
             Self::exhaust(&mut request, &mut lease)?;
