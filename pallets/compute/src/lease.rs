@@ -131,10 +131,12 @@ impl<T: Config> Pallet<T> {
             (_, operation) => operation == Some(OperationKind::Boot),
         };
         Self::drop_operation(request)?;
+        let node_id = Self::node_of(request).ok_or(Error::<T>::NotAssigned)?;
         if Self::is_running(request) {
             Self::enqueue(request, OperationKind::Stop, None)?;
+        } else {
+            T::Registry::touch(&node_id)?;
         }
-        let node_id = Self::node_of(request).ok_or(Error::<T>::NotAssigned)?;
         let (request_id, owner) = (request.request_id, request.owner.clone());
         Self::deposit_event(Event::LeaseExhausted { node_id, request_id, owner });
         Ok(())
