@@ -230,8 +230,15 @@ impl<T: Config> Pallet<T> {
         ensure!(price <= request.max_price, Error::<T>::PriceAboveMax);
         let least = checks::least_prepaid(&Params::<T>::get());
         let least = price.saturating_mul(least.into());
-        ensure!(lease.held >= least, Error::<T>::LeaseTooShort);
+        ensure!(Self::left(&lease) >= least, Error::<T>::LeaseTooShort);
         Ok(())
+    }
+
+    /// What is left of the hold without what the lease owes by now.
+    fn left(lease: &Lease) -> Balance {
+        let node = lease.node.as_ref().and_then(T::Registry::node);
+        let blocks = node.zip(lease.mark).map_or(0, |(node, mark)| node.served.saturating_sub(mark));
+        lease.held.saturating_sub(lease.price.saturating_mul(blocks.into()))
     }
 
     /// Settles at the old price, and charges that of the new size from now on.
