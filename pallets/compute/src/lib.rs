@@ -77,7 +77,7 @@ pub use requests::NewRequest;
 pub use weights::WeightInfo;
 
 // What the macro expands to expects; what is ours stands in the other modules.
-#[allow(clippy::expect_used)]
+#[allow(clippy::expect_used, clippy::too_many_arguments)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
@@ -977,7 +977,6 @@ pub mod pallet {
         /// Where `placement` names a node that has room now, that node gets it at once. Otherwise it is
         /// pending until a node claims it or the tenant assigns it.
         #[pallet::call_index(6)]
-        #[allow(clippy::too_many_arguments)]
         pub fn create_compute_request(
             origin: OriginFor<T>,
             name: VmName,

@@ -70,6 +70,14 @@ fn a_node_with_vms_stays() {
 }
 
 #[test]
+fn a_node_with_a_vm_that_takes_nothing_stays() {
+    run_with_node(|mia_1| {
+        assert_ok!(Registry::reserve(&mia_1, &Resources::NONE));
+        assert_noop!(deregister(MIA, &mia_1), Error::<Test>::NodeInUse);
+    });
+}
+
+#[test]
 fn a_node_with_addresses_stays() {
     run_with_node(|mia_1| {
         NodesWithAddresses::set(&vec![mia_1.clone()]);

@@ -100,6 +100,21 @@ fn a_vm_shrinks() {
 }
 
 #[test]
+fn a_vm_shrinks_though_its_node_is_overfull() {
+    run_with_node(|mia_1| {
+        assert_ok!(Registry::reserve(&mia_1, &CAPACITY));
+        // No call does this; a faulty upgrade might.
+        crate::Nodes::<Test>::mutate(&mia_1, |node| {
+            node.as_mut().unwrap().offer.capacity = SMALL;
+        });
+        assert_ok!(Registry::change_reserved(&mia_1, &CAPACITY, &LARGE));
+        assert_ok!(Registry::change_reserved(&mia_1, &LARGE, &SMALL));
+        let refusal = DispatchError::from(Error::<Test>::NodeFull);
+        assert_noop!(Registry::change_reserved(&mia_1, &SMALL, &LARGE), refusal);
+    });
+}
+
+#[test]
 fn no_more_is_given_back_than_was_taken() {
     run_with_node(|mia_1| {
         let underflow = DispatchError::from(Error::<Test>::ReservedUnderflow);
