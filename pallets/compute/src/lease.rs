@@ -237,7 +237,8 @@ impl<T: Config> Pallet<T> {
     /// What is left of the hold without what the lease owes by now.
     fn left(lease: &Lease) -> Balance {
         let node = lease.node.as_ref().and_then(T::Registry::node);
-        let blocks = node.zip(lease.mark).map_or(0, |(node, mark)| node.served.saturating_sub(mark));
+        let blocks =
+            node.zip(lease.mark).map_or(0, |(node, mark)| node.served.saturating_sub(mark));
         lease.held.saturating_sub(lease.price.saturating_mul(blocks.into()))
     }
 

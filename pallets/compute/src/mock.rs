@@ -89,9 +89,9 @@ impl pallet_balances::Config for Test {
 
 parameter_types! {
     pub storage LiveBlock: u32 = 1;
-    pub static DefaultParams: ParamsData = params();
-    pub static DepositPerItem: Balance = 50;
-    pub static MinBilled: u32 = 10;
+    pub storage DefaultParams: ParamsData = params();
+    pub storage FreeDeposits: bool = false;
+    pub storage MinBilled: u32 = 10;
     pub const DepositReason: RuntimeHoldReason =
         RuntimeHoldReason::Compute(HoldReason::StorageDeposit);
     pub const Pot: PalletId = PalletId(*b"qry/pot!");
@@ -134,12 +134,15 @@ impl BlockNumberProvider for Clock {
     }
 }
 
-/// So much for each item and 1 for each byte.
+/// 50 for each item and 1 for each byte.
 pub struct DepositPrice;
 
 impl Convert<Footprint, Balance> for DepositPrice {
     fn convert(footprint: Footprint) -> Balance {
-        DepositPerItem::get() * Balance::from(footprint.count) + Balance::from(footprint.size)
+        if FreeDeposits::get() {
+            return 0;
+        }
+        50 * Balance::from(footprint.count) + Balance::from(footprint.size)
     }
 }
 

@@ -109,13 +109,6 @@ impl Host {
         Market::seen(&self.id()).expect("the node is registered");
     }
 
-    /// Is gone for good, with its record.
-    pub fn vanish(&self) {
-        let mut nodes = Nodes::get();
-        nodes.remove(&self.id());
-        Nodes::set(&nodes);
-    }
-
     pub fn refuse_releases(&self, refuse: bool) {
         Broken::set(&if refuse { vec![self.id()] } else { vec![] });
     }
