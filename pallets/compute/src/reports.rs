@@ -183,11 +183,12 @@ impl<T: Config> Pallet<T> {
             .is_some_and(|entry| entry.fail_reason.is_some())
     }
 
-    /// A valid report of the worker shows that the node is there.
+    /// A valid report of the worker shows that the node is there; of one of the miner the worker must hear.
     pub(crate) fn note_report(speaker: Option<Speaker>, node_id: &NodeId) -> DispatchResult {
         match speaker {
             Some(Speaker::Worker) => T::Registry::seen(node_id),
-            Some(Speaker::Miner) | None => Ok(()),
+            Some(Speaker::Miner) => T::Registry::touch(node_id),
+            None => Ok(()),
         }
     }
 
