@@ -241,11 +241,7 @@ impl<T: Config> Pallet<T> {
         Self::hold_ip(&request, &node_id, pool.clone(), &mut state, ip)?;
         // Whoever did not ask for an address does not pay for one.
         if request.ip != IpWish::None {
-            let (own, global) = match pool {
-                PoolId::Node(_) => (node.offer.rates.ip, 0),
-                PoolId::Global => (0, Params::<T>::get().global_ip_price),
-            };
-            Self::set_address_price(&request, own, global)?;
+            Self::set_address_price(&request, Some(pool))?;
         }
         Self::note_ip(&node_id, request_id, Some(ip))
     }
@@ -259,7 +255,7 @@ impl<T: Config> Pallet<T> {
         let may = keeper == Keeper::Admin || pool == PoolId::Node(node_id.clone());
         ensure!(may, Error::<T>::InvalidSignature);
         Self::return_ip(&request, Params::<T>::get().ip_quarantine);
-        Self::set_address_price(&request, 0, 0)?;
+        Self::set_address_price(&request, None)?;
         Self::note_ip(&node_id, request_id, None)
     }
 

@@ -1,8 +1,13 @@
 //! What a VM costs: settling, exhaustion, top-ups and the end.
 
-use crate::{checks, Config, Error, Event, Leases, Pallet, Params};
+use crate::{
+    checks,
+    placement::{price_with, Fit},
+    Config, Error, Event, Leases, Pallet, Params,
+};
 use frame_support::{ensure, traits::Get};
 use quarry_primitives::{
+    ip::PoolId,
     market::{NodeRegistry, Speaker},
     node::{NodeId, NodeRecord},
     request::{
@@ -306,20 +311,21 @@ impl<T: Config> Pallet<T> {
         });
     }
 
-    /// Charges for an address from now on, or no more.
+    /// Charges for an address of this pool from now on, or for none, at the rates that the lease has fixed.
     pub(crate) fn set_address_price(
         request: &ComputeRequest,
-        own: Balance,
-        global: Balance,
+        pool: Option<PoolId>,
     ) -> Result<(), DispatchError> {
         let id = request.request_id;
         let mut lease = Leases::<T>::get(id).ok_or(Error::<T>::LeaseClosed)?;
         Self::settle_lease(request, &mut lease);
-        let bare = lease.rates.unwrap_or_default().price(&request.resources);
-        let price = bare.and_then(|bare| bare.checked_add(own)?.checked_add(global));
-        lease.price = price.ok_or(Error::<T>::PriceOverflow)?;
-        ensure!(lease.price <= request.max_price, Error::<T>::PriceAboveMax);
-        lease.ip_fee = global;
+        let rates = lease.rates.unwrap_or_default();
+        let global_price = Params::<T>::get().global_ip_price;
+        let fit = price_with(&rates, &request.resources, pool, global_price);
+        let Fit { price, ip_fee, .. } = fit.ok_or(Error::<T>::PriceOverflow)?;
+        ensure!(price <= request.max_price, Error::<T>::PriceAboveMax);
+        lease.price = price;
+        lease.ip_fee = ip_fee;
         Self::store_lease(id, lease);
         Ok(())
     }

@@ -319,7 +319,8 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-fn price_with(
+/// What a VM of that size costs with an address of the pool, if any.
+pub(crate) fn price_with(
     rates: &Rates,
     size: &Resources,
     pool: Option<PoolId>,
