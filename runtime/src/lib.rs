@@ -20,6 +20,8 @@ mod wasm {
 pub use wasm::WASM_BINARY;
 
 pub mod apis;
+#[cfg(feature = "runtime-benchmarks")]
+pub mod benchmark_helper;
 pub mod configs;
 pub mod feeless;
 pub mod fees;

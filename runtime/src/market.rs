@@ -86,6 +86,8 @@ impl pallet_registry::Config for Runtime {
 
 impl pallet_compute::Config for Runtime {
     type AdminOrigin = AdminOrigin;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmark_helper::InTheRegistry;
     type ClaimPenalty = ConstU32<HOURS>;
     type Consideration = HoldConsideration<AccountId, Balances, StorageDeposit, DepositPrice>;
     type Currency = Balances;

@@ -91,7 +91,7 @@ impl<T: Config> Pallet<T> {
         true
     }
 
-    fn run_isolated(block: BlockNumber, request_id: RequestId, kind: DeadlineKind) {
+    pub(crate) fn run_isolated(block: BlockNumber, request_id: RequestId, kind: DeadlineKind) {
         let done = with_storage_layer(|| Self::run_deadline(block, request_id, kind));
         if let Err(error) = done {
             Self::disarm(block, request_id, kind);

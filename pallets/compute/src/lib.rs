@@ -71,6 +71,8 @@ mod requests;
 mod tests;
 pub mod weights;
 
+#[cfg(feature = "runtime-benchmarks")]
+pub use benchmarking::BenchmarkHelper;
 pub use genesis::{GenesisPlan, GenesisPool};
 pub use pallet::*;
 pub use requests::NewRequest;
@@ -165,6 +167,10 @@ pub mod pallet {
 
         /// The weights of the calls.
         type WeightInfo: WeightInfo;
+
+        /// Makes nodes for the benchmarks.
+        #[cfg(feature = "runtime-benchmarks")]
+        type BenchmarkHelper: crate::BenchmarkHelper;
     }
 
     /// Why this pallet holds funds.
