@@ -35,7 +35,7 @@ impl<T: Config> Pallet<T> {
         let id = request.request_id;
         let mut lease = Leases::<T>::get(id).ok_or(Error::<T>::LeaseClosed)?;
         Self::settle_lease(&request, &mut lease);
-        let charged = lease.mark.is_some() && lease.price > 0;
+        let charged = is_charged(&lease);
         let ended = lease.ends_at.is_some_and(|at| at <= Self::now());
         if ended || (charged && lease.held == 0) {
             Leases::<T>::insert(id, lease);
@@ -147,8 +147,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Fails with `ComputeRequestNotFound`, `LeaseClosed`, `InvalidBlocks`, `PriceOverflow`,
-    /// `PrepaidTooLong`, `LeaseIsEnding`, or as the currency does.
+    /// Fails with `ComputeRequestNotFound`, `LeaseClosed`, also where the hold is used up, `InvalidBlocks`,
+    /// `PriceOverflow`, `PrepaidTooLong`, `LeaseIsEnding`, or as the currency does.
     pub(crate) fn do_top_up(
         owner: &AccountId,
         request_id: RequestId,
@@ -158,6 +158,8 @@ impl<T: Config> Pallet<T> {
         let mut request = Self::request_of(owner, request_id)?;
         let mut lease = Leases::<T>::get(request_id).ok_or(Error::<T>::LeaseClosed)?;
         Self::settle_lease(&request, &mut lease);
+        // What it owes beyond its hold would be forgiven.
+        ensure!(lease.held > 0 || !is_charged(&lease), Error::<T>::LeaseClosed);
         let price = if lease.node.is_some() { lease.price } else { request.max_price };
         let amount = price.checked_mul(blocks.into()).ok_or(Error::<T>::PriceOverflow)?;
         let held = lease.held.checked_add(amount).ok_or(Error::<T>::PriceOverflow)?;
@@ -288,10 +290,12 @@ impl<T: Config> Pallet<T> {
 
     fn next_look(lease: &Lease) -> Option<BlockNumber> {
         let floor = if lease.exhausted { 0 } else { Self::reserve(lease) };
-        let used_up = lease.mark.filter(|_| lease.price > 0).map(|_| {
+        let used_up = Some(lease).filter(|lease| is_charged(lease)).map(|lease| {
             let blocks = lease.held.saturating_sub(floor).div_ceil(lease.price);
             let blocks = BlockNumber::try_from(blocks).unwrap_or(BlockNumber::MAX);
-            Self::after(blocks.max(LOOK_AGAIN))
+            let at = Self::after(blocks.max(LOOK_AGAIN));
+            // A look that is near is not put off, or small top-ups would put it off for ever.
+            lease.check_at.filter(|_| blocks < LOOK_AGAIN).map_or(at, |armed| armed.min(at))
         });
         let ends = lease.ends_at.map(|at| at.max(Self::after(1)));
         used_up.into_iter().chain(ends).min()
@@ -329,4 +333,9 @@ impl<T: Config> Pallet<T> {
         Self::store_lease(id, lease);
         Ok(())
     }
+}
+
+/// Whether rent runs.
+fn is_charged(lease: &Lease) -> bool {
+    lease.mark.is_some() && lease.price > 0
 }

@@ -1,7 +1,7 @@
 //! What somebody gains by breaking the spirit of the rules: nothing.
 
 use super::acts::*;
-use crate::{mock::*, Credits, Error, IpOf};
+use crate::{mock::*, Credits, Error, IpOf, Leases};
 use frame_support::{assert_noop, assert_ok};
 use quarry_primitives::request::{ComputeRequestStatus, IpWish, OperationKind};
 
@@ -119,6 +119,35 @@ fn a_tenant_that_tops_up_for_ever_cannot_keep_the_node() {
         assert_ok!(MIA_1.does(OperationKind::Delete, vm));
         assert!(is_gone(vm));
         assert_eq!(MIA_1.record().vms, 0);
+    });
+}
+
+#[test]
+fn a_tenant_that_tops_up_a_little_now_and_then_pays_for_all_of_it() {
+    run_test(|| {
+        let vm = nearly_exhausted();
+        let mut blocks = 10;
+        while Leases::<Test>::contains_key(vm) {
+            if blocks % 9 == 1 {
+                let _ = Compute::top_up(by(TINA), vm, 1);
+            }
+            pass(1);
+            blocks += 1;
+            assert!(blocks < 1_000, "the chain never looks at the lease");
+        }
+        let paid = FUNDS - free(TINA) - deposit_held(TINA);
+        assert!(paid + 10 * PRICE >= blocks * PRICE, "{paid} for {blocks} blocks");
+    });
+}
+
+#[test]
+fn a_hold_that_is_used_up_cannot_be_topped_up() {
+    run_test(|| {
+        let vm = exhausted();
+        pass_busy(20);
+        assert_noop!(Compute::top_up(by(TINA), vm, 50), Error::<Test>::LeaseClosed);
+        pass(1);
+        assert_eq!(operation(vm), Some(OperationKind::Delete));
     });
 }
 
