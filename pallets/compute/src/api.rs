@@ -119,7 +119,7 @@ impl<T: Config> Pallet<T> {
             named: None,
             excluded: &[],
         };
-        let with_address = Self::fit_wanted(&wanted(IpWish::Require), &node_id, &node).ok();
+        let with_address = Self::priced(&wanted(IpWish::Require), &node_id, &node).ok();
         let params = Params::<T>::get();
         Ok(Quote {
             price,

@@ -110,7 +110,12 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn priced(wanted: &Wanted<'_>, node_id: &NodeId, node: &NodeRecord) -> Result<Fit, Unfit> {
+    /// What it would cost on the node, were there room for it.
+    pub(crate) fn priced(
+        wanted: &Wanted<'_>,
+        node_id: &NodeId,
+        node: &NodeRecord,
+    ) -> Result<Fit, Unfit> {
         let rates = &node.offer.rates;
         let within = |fit: &Fit| wanted.max_price.is_none_or(|max| fit.price <= max);
         let bare = price_with(rates, wanted.resources, None, 0).filter(within);

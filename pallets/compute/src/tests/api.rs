@@ -127,6 +127,16 @@ fn a_quote_says_why_a_node_would_not_take_it() {
 }
 
 #[test]
+fn a_full_node_still_quotes_its_address() {
+    run_test(|| {
+        MIA_1.change(|node| node.offer.max_vms = 0);
+        let quote = Compute::quote(plan_id("small"), MIA_1.id()).unwrap();
+        assert_eq!(quote.ip_price, Some(Amount(GLOBAL_IP_PRICE)));
+        assert_eq!(quote.unfit, Some(Unfit::TooManyVms));
+    });
+}
+
+#[test]
 fn a_quote_of_what_is_not_there_is_an_error() {
     run_test(|| {
         let small = plan_id("small");
