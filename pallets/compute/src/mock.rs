@@ -161,6 +161,8 @@ impl pallet_compute::Config for Test {
     type ClaimPenalty = ConstU32<60>;
     type DefaultParams = DefaultParams;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Market;
 }
 
 fn plan(name: &str, resources: Resources) -> GenesisPlan {

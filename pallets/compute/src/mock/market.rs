@@ -255,3 +255,26 @@ impl NodeRegistry for Market {
         slashed
     }
 }
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper for Market {
+    fn add_node(
+        node_id: &NodeId,
+        miner: &AccountId,
+        worker: &AccountId,
+        offer: Offer,
+    ) -> DispatchResult {
+        let (owner, worker) = (miner.clone(), worker.clone());
+        put(node_id.clone(), NodeRecord { owner, worker, offer, ..MIA_1.record() });
+        Ok(())
+    }
+
+    fn set_presence(node_id: &NodeId, seen_at: BlockNumber, served: BlockNumber) {
+        let done = Self::change(node_id, |node| {
+            node.last_seen = Some(seen_at);
+            node.served += served;
+            Ok(())
+        });
+        done.expect("the node is registered");
+    }
+}
