@@ -24,7 +24,7 @@ export async function measureThroughput(node, api, count, say) {
 }
 
 /** The number of transfers in each block, from the first that has some to the one that completes them. */
-async function included(node, after, count) {
+export async function included(node, after, count) {
   const perBlock = [];
   let next = after + 1;
   let sum = 0;
@@ -41,7 +41,7 @@ async function included(node, after, count) {
 }
 
 /** How many such transactions fit one block, by weight and by length. */
-async function blockLimit(node, api, transaction) {
+export async function blockLimit(node, api, transaction) {
   const { maxTotal, baseExtrinsic } = api.consts.system.blockWeights.perClass.normal;
   const { weight } = await node.view.call('payment_queryInfo', transaction);
   const length = transaction.length / 2 - 1;
