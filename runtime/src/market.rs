@@ -81,7 +81,7 @@ impl pallet_registry::Config for Runtime {
     type Tenancy = Compute;
     type Treasury = fees::TreasuryAccount;
     type Unbonding = Unbonding;
-    type WeightInfo = ();
+    type WeightInfo = pallet_registry::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_compute::Config for Runtime {
@@ -100,5 +100,5 @@ impl pallet_compute::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Treasury = fees::TreasuryAccount;
     type TreasuryShare = TreasuryShare;
-    type WeightInfo = ();
+    type WeightInfo = pallet_compute::weights::SubstrateWeight<Runtime>;
 }

@@ -1287,7 +1287,7 @@ pub mod pallet {
         /// Adds `count` addresses from `first` on to a pool: the admin to the global one, a miner to its
         /// node's, against a deposit.
         #[pallet::call_index(30)]
-        #[pallet::weight(<T as Config>::WeightInfo::add_ips(*count))]
+        #[pallet::weight(<T as Config>::WeightInfo::add_ips((*count).min(ips::MOST_IPS)))]
         pub fn add_ips(
             origin: OriginFor<T>,
             pool: PoolId,
@@ -1300,7 +1300,7 @@ pub mod pallet {
 
         /// Removes `count` addresses from `first` on from a pool; none of them may be in use or at rest.
         #[pallet::call_index(31)]
-        #[pallet::weight(<T as Config>::WeightInfo::remove_ips(*count))]
+        #[pallet::weight(<T as Config>::WeightInfo::remove_ips((*count).min(ips::MOST_IPS)))]
         pub fn remove_ips(
             origin: OriginFor<T>,
             pool: PoolId,
