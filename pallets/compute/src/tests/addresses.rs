@@ -278,6 +278,18 @@ fn who_asked_for_an_address_pays_from_the_day_it_comes() {
 }
 
 #[test]
+fn a_later_address_costs_what_it_did_when_the_node_got_the_vm() {
+    run_test(|| {
+        MIA_1.change(|node| node.offer.global_ips = false);
+        let vm = stopped_as(Ask { ip: IpWish::Prefer, ..ask() });
+        has_own_pool(1);
+        MIA_1.change(|node| node.offer.rates.ip = 30);
+        assert_ok!(assign(vm, v4(20)));
+        assert_eq!((lease(vm).price, lease(vm).ip_fee), (PRICE + OWN_PRICE, 0));
+    });
+}
+
+#[test]
 fn an_address_is_not_given_beyond_the_highest_price() {
     run_test(|| {
         has_own_pool(1);

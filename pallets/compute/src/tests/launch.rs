@@ -162,3 +162,15 @@ fn a_valid_report_shows_that_the_node_is_there() {
         assert_eq!(MIA_1.record().last_seen, Some(now()));
     });
 }
+
+#[test]
+fn what_a_miner_reports_is_told_to_the_worker() {
+    run_test(|| {
+        let vm = launching();
+        let before = MIA_1.record().work_version;
+        assert_ok!(MIA_1.starts(vm));
+        assert_eq!(MIA_1.record().work_version, before);
+        assert_ok!(send(MIA, done(OperationKind::Launch, &MIA_1, vm, 1)));
+        assert_eq!(MIA_1.record().work_version, before + 1);
+    });
+}

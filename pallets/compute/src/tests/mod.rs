@@ -19,6 +19,7 @@ mod feeless;
 mod genesis;
 mod histories;
 mod input;
+mod invariants;
 mod launch;
 mod lease;
 mod operations;
