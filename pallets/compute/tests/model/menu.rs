@@ -48,7 +48,7 @@ const MENU: &[Dish] = &[
     (12, "register_node", |g| {
         let miner = Who::Miner(g.below_u8(MINERS));
         let (node, worker, offer) = (g.node(), g.worker(), g.offer());
-        let proof_for = g.mostly(miner, |g| g.person());
+        let proof_for = if g.chance(70) { miner } else { g.person() };
         (miner, Act::Register { node, worker, offer, proof_for })
     }),
     (22, "update_offer", |g| {
@@ -62,7 +62,7 @@ const MENU: &[Dish] = &[
     (6, "set_worker", |g| {
         let node = g.node();
         let (miner, worker) = (g.miner_of(node), g.worker());
-        let proof_for = g.mostly(miner, |g| g.person());
+        let proof_for = if g.chance(70) { miner } else { g.person() };
         (miner, Act::SetWorker { node, worker, proof_for })
     }),
     (6, "set_access", |g| {
@@ -78,7 +78,11 @@ const MENU: &[Dish] = &[
         let metrics = g.chance(30).then(|| g.chance(80));
         (g.reporter(node), Act::Beat { node, accepting: g.chance(85), metrics })
     }),
-    (8, "withdraw_bond", |g| (g.person(), Act::Withdraw { node: g.node() })),
+    (8, "withdraw_bond", |g| {
+        let leaving: Vec<_> = g.model.nodes.iter().filter(|(_, node)| !node.stays()).collect();
+        let node = leaving.choose(g.rng).map(|(node, _)| **node);
+        (g.person(), Act::Withdraw { node: node.unwrap_or_else(|| g.node()) })
+    }),
     (4, "set_plan_enabled", |g| {
         let plan = g.plan();
         (g.admin(), Act::EnablePlan { plan, enabled: g.chance(85) })
@@ -122,7 +126,10 @@ const MENU: &[Dish] = &[
         (g.owner_of(vm), Act::Resize { vm, plan })
     }),
     (8, "request_compute_delete", |g| {
-        let vm = g.any_vm();
+        let (model, alone) = (g.model, g.chance(40));
+        let vm = g.vm_where(|vm| {
+            !alone || is_launched(vm) && vm.node().is_some_and(|node| !model.is_online(node))
+        });
         (g.owner_of(vm), Act::Delete { vm })
     }),
     (8, "set_ssh_keys", |g| {
@@ -131,12 +138,15 @@ const MENU: &[Dish] = &[
     }),
     (45, "top_up", |g| {
         let vm = if g.chance(50) { g.vm_where(Vm::is_exhausted) } else { g.any_vm() };
-        let blocks = *[0, 1, 2, 5, 8, 15, 40, 190].choose(g.rng).unwrap();
+        let some = *[0, 1, 2, 5, 8, 15, 40, 190].choose(g.rng).unwrap_or(&1);
+        let blocks = g.up_to_reserve(vm).filter(|_| g.chance(40)).unwrap_or(some);
         (g.owner_of(vm), Act::TopUp { vm, blocks })
     }),
     (60, "evacuate", |g| {
-        let model = g.model;
-        let vm = g.vm_where(|vm| vm.node().is_some_and(|node| model.is_gone(node)));
+        let (model, gone) = (g.model, g.chance(60));
+        let vm = g.vm_where(|vm| {
+            vm.node().is_some_and(|node| !model.is_online(node) && model.is_gone(node) == gone)
+        });
         (g.owner_of(vm), Act::Evacuate { vm })
     }),
     (6, "end_lease", |g| {
@@ -244,7 +254,7 @@ impl Waiter {
             let (by, act) = make(&mut gen);
             let step = Step { kind, by, act };
             let passes = matches!(step.act, Act::Pass { .. });
-            if passes || self.rng.gen_ratio(1, 7) || model.clone().apply(&step).is_ok() {
+            if passes || self.rng.gen_ratio(1, 6) || model.clone().apply(&step).is_ok() {
                 self.next_label += 1;
                 self.send_away(model, passes);
                 return step;
@@ -427,6 +437,15 @@ impl Gen<'_> {
                 ever.choose(self.rng).copied().unwrap_or(Label::MAX)
             }
         }
+    }
+
+    /// About what lifts a hold to its reserve.
+    fn up_to_reserve(&mut self, vm: Label) -> Option<u32> {
+        let lease = self.model.vms.get(&vm)?.lease.as_ref()?;
+        let left = lease.held.saturating_sub(lease.price * u128::from(lease.owed.unwrap_or(0)));
+        let reserve = lease.price * u128::from(self.model.params.grace_period);
+        let blocks = reserve.saturating_sub(left).div_ceil(lease.price.max(1)) as u32;
+        Some(blocks + self.rng.gen_range(0..2))
     }
 
     fn owner_of(&mut self, vm: Label) -> Who {

@@ -23,7 +23,7 @@ pub struct Failed {
 /// Does random steps from the seed.
 pub fn random(seed: u64, count: usize) -> Result<Tally, Failed> {
     let mut waiter = Waiter::new(StdRng::seed_from_u64(seed));
-    let mut left = opening();
+    let mut left = opening((seed % 2) as u8);
     left.reverse();
     let mut done = 0;
     run(|model| {
@@ -38,8 +38,8 @@ pub fn again(steps: &[Step]) -> Result<Tally, Failed> {
     run(|_| steps.next())
 }
 
-/// Nodes and addresses, so that a market is there at once.
-fn opening() -> Vec<Step> {
+/// Parameters, nodes and addresses, so that a market is there at once.
+fn opening(variant: u8) -> Vec<Step> {
     let offer =
         |rates, large, abroad| OfferKind { large, rates, abroad, max_vms: 9, global_ips: true };
     let nodes = [
@@ -48,7 +48,8 @@ fn opening() -> Vec<Step> {
         (Who::Miner(1), offer(0, true, false)),
         (Who::Miner(2), offer(1, false, true)),
     ];
-    let mut steps = Vec::new();
+    let act = Act::SetParams { variant };
+    let mut steps = vec![Step { kind: "set_params", by: Who::Admin, act }];
     for (node, (miner, offer)) in (0u8..).zip(nodes) {
         let worker = Who::Worker(node);
         let act = Act::Register { node, worker, offer, proof_for: miner };
