@@ -42,7 +42,7 @@ pub fn pass(blocks: BlockNumber, worker_is_there: bool) {
         let number = System::block_number() + 1;
         System::set_block_number(number);
         LiveBlocks::on_initialize(number);
-        if worker_is_there && number % 3 == 0 {
+        if worker_is_there && number.is_multiple_of(3) {
             heartbeat();
         }
         Compute::on_idle(number, Weight::MAX);
