@@ -6,6 +6,8 @@
 //!
 //! `QUARRY_MODEL_STEPS` sets how many steps are done, `QUARRY_MODEL_SEED` from which seed on. What fails is
 //! made as short as it can be and printed.
+// Benchmarks have a market of their own.
+#![cfg(not(feature = "runtime-benchmarks"))]
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod calls;

@@ -37,7 +37,7 @@ const MENU: &[Dish] = &[
             .nth(g.below(10))
             .unwrap();
         let room = if room == Room::Ample { room } else { g.little_room(room) };
-        let blocks = if g.chance(4) { g.rng.gen_range(4..=15) } else { g.rng.gen_range(1..=3) };
+        let blocks = if g.chance(5) { g.rng.gen_range(4..=20) } else { g.rng.gen_range(1..=3) };
         (Who::Stranger, Act::Pass { blocks, room })
     }),
     (10, "pay", |g| {
@@ -173,7 +173,7 @@ const MENU: &[Dish] = &[
         let on = g.on(|vm| vm.is(OperationKind::Launch));
         (g.reporter(on.node), Act::Launched { on, sound: g.chance(92) })
     }),
-    (28, "handle_miner_compute_request_failure: a launch", |g| {
+    (40, "handle_miner_compute_request_failure: a launch", |g| {
         let on = g.on(|vm| vm.is(OperationKind::Launch));
         (g.reporter(on.node), Act::Fail { on, terminal: g.chance(60), sound: g.chance(92) })
     }),
@@ -279,8 +279,8 @@ impl Waiter {
     }
 
     fn send_away(&mut self, model: &Model, time_passes: bool) {
-        if time_passes && self.rng.gen_ratio(1, 12) {
-            let for_blocks = self.rng.gen_range(5..50);
+        if time_passes && self.rng.gen_ratio(1, 10) {
+            let for_blocks = self.rng.gen_range(5..60);
             self.away.insert(self.rng.gen_range(0..NODES), model.now + for_blocks);
         }
     }
@@ -391,7 +391,8 @@ impl Gen<'_> {
             1 => most,
             2 => most + 1,
             3 | 4 => least,
-            _ => self.rng.gen_range(least..least * 4),
+            5..=7 => self.rng.gen_range(least..most),
+            _ => self.rng.gen_range(least..least * 3),
         };
         let plan = self.mostly(0, Self::plan).max(self.below_u8(4));
         New {

@@ -108,9 +108,10 @@ impl Model {
         let Ok(lease) = self.lease(label) else { return };
         let floor = if lease.exhausted { 0 } else { lease.price * Balance::from(grace) };
         let used_up = lease.is_charged().then(|| {
-            let left = lease.held.saturating_sub(floor);
-            let blocks = left.div_ceil(lease.price);
-            now + LOOK_AGAIN.max(blocks as u32)
+            let blocks = lease.held.saturating_sub(floor).div_ceil(lease.price) as u32;
+            let look = now + blocks.max(LOOK_AGAIN);
+            // One that is near stays.
+            lease.next_look.filter(|_| blocks < LOOK_AGAIN).map_or(look, |near| near.min(look))
         });
         let ends = lease.ends_at.map(|at| at.max(now + 1));
         lease.next_look = [used_up, ends].into_iter().flatten().min();
@@ -162,6 +163,7 @@ impl Model {
         let vm = self.vm(label)?;
         let (max_price, placed) = (vm.max_price, vm.placed.is_some());
         let lease = self.lease(label)?;
+        must(lease.held > 0 || !lease.is_charged(), "too late")?;
         let price = if placed { lease.price } else { max_price };
         let amount = price * Balance::from(blocks);
         lease.held += amount;
