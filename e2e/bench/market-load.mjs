@@ -31,7 +31,7 @@ class Signer {
 
 /** One after another; the signer of each, its name, and the call on the life of that number. */
 function stages({ tx }, tenant) {
-  const access = { jobId: 'launch-1', hypervisorIp: null, vncPort: 5_901, sshHostKey: new Uint8Array(32).fill(7) };
+  const access = { jobId: 'launch-1', hypervisorIp: null, vncPort: 5_901, sshHostKey: `0x${'07'.repeat(32)}` };
   const { compute } = tx;
   const placement = { minerId: null, country: null };
   return [
