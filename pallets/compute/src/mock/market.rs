@@ -265,7 +265,8 @@ impl crate::BenchmarkHelper for Market {
         offer: Offer,
     ) -> DispatchResult {
         let (owner, worker) = (miner.clone(), worker.clone());
-        put(node_id.clone(), NodeRecord { owner, worker, offer, ..MIA_1.record() });
+        let fresh = MIA_1.fresh(offer.country);
+        put(node_id.clone(), NodeRecord { owner, worker, offer, ..fresh });
         Ok(())
     }
 
