@@ -18,12 +18,16 @@ pub struct Waiter {
     next_label: Label,
     /// Nodes that are away, and until when.
     away: BTreeMap<u8, u32>,
+    /// Until when there is no room for deadlines.
+    crowded_until: u32,
 }
 
 struct Gen<'a> {
     rng: &'a mut StdRng,
     model: &'a Model,
     label: Label,
+    /// Whether there was no VM that such a step is for.
+    in_vain: bool,
 }
 
 type Dish = (u32, &'static str, fn(&mut Gen<'_>) -> (Who, Act));
@@ -31,12 +35,11 @@ type Dish = (u32, &'static str, fn(&mut Gen<'_>) -> (Who, Act));
 /// All kinds of steps, and how often each is tried.
 const MENU: &[Dish] = &[
     (110, "pass", |g| {
-        let room = *[Room::Ample; 8]
-            .iter()
-            .chain(&[Room::None, Room::Little(0)])
-            .nth(g.below(10))
-            .unwrap();
-        let room = if room == Room::Ample { room } else { g.little_room(room) };
+        let room = match g.below(10) {
+            0 => Room::None,
+            1 => Room::Little(g.rng.gen_range(1..=3)),
+            _ => Room::Ample,
+        };
         let blocks = if g.chance(5) { g.rng.gen_range(4..=20) } else { g.rng.gen_range(1..=3) };
         (Who::Stranger, Act::Pass { blocks, room })
     }),
@@ -136,8 +139,8 @@ const MENU: &[Dish] = &[
         let vm = g.any_vm();
         (g.owner_of(vm), Act::SetKeys { vm, keys: g.below_u8(5), sound: g.chance(85) })
     }),
-    (45, "top_up", |g| {
-        let vm = if g.chance(50) { g.vm_where(Vm::is_exhausted) } else { g.any_vm() };
+    (70, "top_up", |g| {
+        let vm = if g.chance(70) { g.vm_where(Vm::is_exhausted) } else { g.any_vm() };
         let some = *[0, 1, 2, 5, 8, 15, 40, 190].choose(g.rng).unwrap_or(&1);
         let blocks = g.up_to_reserve(vm).filter(|_| g.chance(40)).unwrap_or(some);
         (g.owner_of(vm), Act::TopUp { vm, blocks })
@@ -234,7 +237,7 @@ fn is_launched(vm: &Vm) -> bool {
 
 impl Waiter {
     pub fn new(rng: StdRng) -> Self {
-        Self { rng, next_label: 0, away: BTreeMap::new() }
+        Self { rng, next_label: 0, away: BTreeMap::new(), crowded_until: 0 }
     }
 
     pub fn next_step(&mut self, model: &Model) -> Step {
@@ -250,13 +253,21 @@ impl Waiter {
                 here
             });
             let Some((_, kind, make)) = dish else { continue };
-            let mut gen = Gen { rng: &mut self.rng, model, label: self.next_label };
+            let label = self.next_label;
+            let mut gen = Gen { rng: &mut self.rng, model, label, in_vain: false };
             let (by, act) = make(&mut gen);
-            let step = Step { kind, by, act };
+            let forged = gen.chance(4);
+            let by = if forged { gen.anyone() } else { by };
+            let mut step = Step { kind, by, act };
             let passes = matches!(step.act, Act::Pass { .. });
-            if passes || self.rng.gen_ratio(1, 6) || model.clone().apply(&step).is_ok() {
+            let refusable = if gen.in_vain { 60 } else { 5 };
+            let taken = passes || forged || self.rng.gen_ratio(1, refusable);
+            if taken || model.clone().apply(&step).is_ok() {
                 self.next_label += 1;
-                self.send_away(model, passes);
+                if let Act::Pass { room, .. } = &mut step.act {
+                    self.send_away(model);
+                    self.crowd(model, room);
+                }
                 return step;
             }
         }
@@ -278,10 +289,20 @@ impl Waiter {
             .filter(|_| self.rng.gen_ratio(1, 2))
     }
 
-    fn send_away(&mut self, model: &Model, time_passes: bool) {
-        if time_passes && self.rng.gen_ratio(1, 10) {
+    fn send_away(&mut self, model: &Model) {
+        if self.rng.gen_ratio(1, 10) {
             let for_blocks = self.rng.gen_range(5..60);
             self.away.insert(self.rng.gen_range(0..NODES), model.now + for_blocks);
+        }
+    }
+
+    /// Now and then blocks are full for a while.
+    fn crowd(&mut self, model: &Model, room: &mut Room) {
+        if self.rng.gen_ratio(1, 25) {
+            self.crowded_until = model.now + self.rng.gen_range(5..20);
+        }
+        if model.now < self.crowded_until {
+            *room = Room::None;
         }
     }
 }
@@ -308,15 +329,16 @@ impl Gen<'_> {
         }
     }
 
-    fn little_room(&mut self, room: Room) -> Room {
-        match room {
-            Room::Little(_) => Room::Little(self.rng.gen_range(1..=3)),
-            room => room,
-        }
-    }
-
     fn person(&mut self) -> Who {
         PEOPLE.choose(self.rng).map_or(Who::Stranger, |(who, _)| *who)
+    }
+
+    fn anyone(&mut self) -> Who {
+        match self.below(3) {
+            0 => self.worker(),
+            1 => self.admin(),
+            _ => self.person(),
+        }
     }
 
     fn person_but(&mut self, other: Who) -> Who {
@@ -390,8 +412,8 @@ impl Gen<'_> {
             0 => least - 1,
             1 => most,
             2 => most + 1,
-            3 | 4 => least,
-            5..=7 => self.rng.gen_range(least..most),
+            3..=6 => least,
+            7 | 8 => self.rng.gen_range(least..most),
             _ => self.rng.gen_range(least..least * 3),
         };
         let plan = self.mostly(0, Self::plan).max(self.below_u8(4));
@@ -427,17 +449,19 @@ impl Gen<'_> {
         self.vm_where(|_| true)
     }
 
-    /// Mostly one that is so, now and then one that was there once.
+    /// Mostly one that is so, now and then another, or one that was there once.
     fn vm_where(&mut self, wanted: impl Fn(&Vm) -> bool) -> Label {
-        let fitting = self.model.vms.iter().filter(|(_, vm)| wanted(vm));
-        let fitting: Vec<_> = fitting.map(|(label, _)| *label).collect();
-        match fitting.choose(self.rng) {
-            Some(label) if self.rng.gen_ratio(9, 10) => *label,
-            _ => {
-                let ever: Vec<_> = self.model.ids.keys().copied().collect();
-                ever.choose(self.rng).copied().unwrap_or(Label::MAX)
-            }
-        }
+        let of = |wanted: &dyn Fn(&Vm) -> bool| -> Vec<_> {
+            let vms = self.model.vms.iter().filter(|(_, vm)| wanted(vm));
+            vms.map(|(label, _)| *label).collect()
+        };
+        let candidates = match self.rng.gen_range(0..20) {
+            0 => self.model.ids.keys().copied().collect(),
+            1..=4 => of(&|_| true),
+            _ => of(&wanted),
+        };
+        self.in_vain = candidates.is_empty();
+        candidates.choose(self.rng).copied().unwrap_or(Label::MAX)
     }
 
     /// About what lifts a hold to its reserve.
