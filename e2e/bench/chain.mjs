@@ -2,11 +2,11 @@
 // The chain's figures, for one run on one machine; writes its section of docs/benchmarks.md.
 import { startChainNode } from '../lib/chain-node.mjs';
 import { connect } from '../lib/chain.mjs';
+import { chainLike } from '../lib/chain-spec.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { measureIdle, measureRuntime } from './footprint.mjs';
 import { measureImport } from './import-time.mjs';
 import { mebibytes, table, writeSection } from './report.mjs';
-import { chainLike } from '../lib/validators.mjs';
 import { measureThroughput } from './throughput.mjs';
 
 const TRANSFERS = 10_000;
@@ -71,7 +71,7 @@ try {
     await measureRuntime(node),
     await measureIdle(node, IDLE_SECONDS, say),
   ]);
-  const chain = await chainLike('dev', { sessionLength: SESSION_LENGTH });
+  const chain = await chainLike('dev', ({ validators }) => (validators.sessionLength = SESSION_LENGTH));
   const author = ['--chain', chain, ...AUTHOR, ...WIDE_POOL];
   const throughput = await withNode(author, (node, api) => measureThroughput(node, api, TRANSFERS, say));
   const imports = await withNode(author, (node, api) => measureImport(node, api, chain, BLOCK_SIZES, say));

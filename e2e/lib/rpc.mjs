@@ -1,7 +1,12 @@
 import { patient, SECONDS } from './until.mjs';
 
 /** One JSON-RPC call over HTTP: for watching many nodes, some of which may be down. */
-export async function rpc(url, method, ...params) {
+export function rpc(url, method, ...params) {
+  return rpcWith(url, method, params);
+}
+
+/** As `rpc`, with all parameters at once: an object where they come by name. */
+export async function rpcWith(url, method, params) {
   const response = await fetch(url.replace(/^ws/, 'http'), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -10,8 +15,18 @@ export async function rpc(url, method, ...params) {
   });
   if (!response.ok) throw new Error(`${method} at ${url}: HTTP ${response.status}`);
   const { result, error } = await response.json();
-  if (error) throw new Error(`${method} at ${url}: ${error.message} ${error.data ?? ''}`.trim());
+  if (error) throw new RpcRefused(method, url, error);
   return result;
+}
+
+/** The node answered with an error. */
+export class RpcRefused extends Error {
+  constructor(method, url, { code, message, data }) {
+    const details = typeof data === 'object' ? JSON.stringify(data) : (data ?? '');
+    super(`${method} at ${url}: ${message} ${details}`.trim());
+    this.code = code;
+    this.data = data;
+  }
 }
 
 /** What a chain node says of its chain, as numbers. */

@@ -1,26 +1,11 @@
 // Chain nodes of the `local` chain on the hosts of network.mjs.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { base58Encode } from '@polkadot/util-crypto';
-import { runChainNode, startChainNode } from './chain-node.mjs';
-import { tempDir } from './ours.mjs';
+import { startChainNode } from './chain-node.mjs';
 import { slotOf } from './rpc.mjs';
 
 const P2P_PORT = 30333;
 const RPC_PORT = 9944;
-
-/** A chain spec like a built-in one, but with these settings of the validators pallet's genesis. */
-export async function chainLike(builtIn, validators) {
-  const { code, stdout, stderr } = await runChainNode(['export-chain-spec', '--chain', builtIn]);
-  if (code !== 0) throw new Error(`no chain spec: ${stderr}`);
-  const spec = JSON.parse(stdout);
-  const { patch, config = patch } = spec.genesis.runtimeGenesis;
-  Object.assign(config.validators, validators);
-  const path = join(tempDir('spec'), 'chain.json');
-  writeFileSync(path, JSON.stringify(spec));
-  return path;
-}
 
 /** Starts a host's chain node; `flags` say what role it has, `peers` are the hosts that it dials first. */
 export function startOnHost(host, { chain, basePath, flags, peers }) {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, developmentAccount, eventOf, failureIn, submit } from '../lib/chain.mjs';
+import { chainLike } from '../lib/chain-spec.mjs';
 import { Network } from '../lib/network.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
-import { auraKeys, authorOf, chainLike, grandpaKeys, startOnHost } from '../lib/validators.mjs';
+import { auraKeys, authorOf, grandpaKeys, startOnHost } from '../lib/validators.mjs';
 
 const BLOCK = 6 * SECONDS;
 /** Short, because a new set is in force two session ends after the call. */
@@ -24,7 +25,7 @@ async function drill(t) {
     [['alice', 'left'], ['bob', 'left'], ['charlie', 'right'], ['dave', 'right'], ['eve', 'left']]
       .map(([name, side]) => [name, network.addHost(name, side)]),
   );
-  const chain = await chainLike('local', { sessionLength: SESSION_LENGTH });
+  const chain = await chainLike('local', ({ validators }) => (validators.sessionLength = SESSION_LENGTH));
   const folders = Object.fromEntries(Object.keys(hosts).map((name) => [name, tempDir(name)]));
   const nodes = {};
   const start = async (name, flags = [`--${name}`]) => {
