@@ -14,11 +14,13 @@ mod calls;
 mod chain;
 mod check;
 mod menu;
+mod pick;
 mod reference;
 mod run;
 mod shrink;
 mod step;
 mod tally;
+mod waiter;
 mod world;
 
 use std::{

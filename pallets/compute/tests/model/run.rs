@@ -3,10 +3,10 @@
 use crate::{
     calls, chain,
     check::{check, Checked, Duties},
-    menu::Waiter,
     reference::Model,
     step::{Act, Room, Step},
     tally::Tally,
+    waiter::Waiter,
     world::*,
 };
 use frame_support::dispatch::CheckIfFeeless;

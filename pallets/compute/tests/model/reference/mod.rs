@@ -4,6 +4,7 @@
 //! It shares the types of the market with the pallets, and no function.
 
 mod addresses;
+mod launches;
 mod lease;
 mod nodes;
 mod operations;
