@@ -13,14 +13,14 @@
 mod calls;
 mod chain;
 mod check;
-mod menu;
+mod chooser;
+mod kinds;
 mod pick;
 mod reference;
 mod run;
 mod shrink;
 mod step;
 mod tally;
-mod waiter;
 mod world;
 
 use std::{

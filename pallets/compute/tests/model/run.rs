@@ -3,10 +3,10 @@
 use crate::{
     calls, chain,
     check::{check, Checked, Duties},
+    chooser::Chooser,
     reference::Model,
     step::{Act, Room, Step},
     tally::Tally,
-    waiter::Waiter,
     world::*,
 };
 use frame_support::dispatch::CheckIfFeeless;
@@ -22,13 +22,13 @@ pub struct Failed {
 
 /// Does random steps from the seed.
 pub fn random(seed: u64, count: usize) -> Result<Tally, Failed> {
-    let mut waiter = Waiter::new(StdRng::seed_from_u64(seed));
+    let mut chooser = Chooser::new(StdRng::seed_from_u64(seed));
     let mut left = opening((seed % 2) as u8);
     left.reverse();
     let mut done = 0;
     run(|model| {
         done += 1;
-        (done <= count).then(|| left.pop().unwrap_or_else(|| waiter.next_step(model)))
+        (done <= count).then(|| left.pop().unwrap_or_else(|| chooser.next_step(model)))
     })
 }
 

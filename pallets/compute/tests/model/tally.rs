@@ -1,6 +1,6 @@
 //! What was done, and how often.
 
-use crate::menu;
+use crate::kinds;
 use std::{collections::BTreeMap, fmt};
 
 /// What the test is for, beside that each kind of step succeeds.
@@ -66,7 +66,7 @@ impl Tally {
 
     /// So that the test cannot rot.
     pub fn ensure_all_came_about(&self) {
-        for kind in menu::kinds() {
+        for kind in kinds::names() {
             let (done, refused) = self.steps.get(kind).copied().unwrap_or_default();
             assert!(done > 0, "{kind} never succeeded");
             assert!(refused > 0 || kind == "pass", "{kind} was never refused");

@@ -1,7 +1,7 @@
 //! Which step comes next.
 
 use crate::{
-    menu::MENU,
+    kinds::KINDS,
     pick::Gen,
     reference::Model,
     step::{Act, Room, Step},
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const SILENCE: u32 = 5;
 
 /// Makes the steps of one sequence.
-pub struct Waiter {
+pub struct Chooser {
     rng: StdRng,
     next_label: Label,
     /// Nodes that are away, and until when.
@@ -23,7 +23,7 @@ pub struct Waiter {
     crowded_until: u32,
 }
 
-impl Waiter {
+impl Chooser {
     pub fn new(rng: StdRng) -> Self {
         Self { rng, next_label: 0, away: BTreeMap::new(), crowded_until: 0 }
     }
@@ -32,15 +32,15 @@ impl Waiter {
         if let Some(beat) = self.due_beat(model) {
             return beat;
         }
-        let all: u32 = MENU.iter().map(|(weight, _, _)| weight).sum();
+        let all: u32 = KINDS.iter().map(|(weight, _, _)| weight).sum();
         loop {
             let mut at = self.rng.gen_range(0..all);
-            let dish = MENU.iter().find(|(weight, _, _)| {
+            let kind = KINDS.iter().find(|(weight, _, _)| {
                 let here = at < *weight;
                 at = at.saturating_sub(*weight);
                 here
             });
-            let Some((_, kind, make)) = dish else { continue };
+            let Some((_, kind, make)) = kind else { continue };
             let label = self.next_label;
             let mut gen = Gen { rng: &mut self.rng, model, label, in_vain: false };
             let (by, act) = make(&mut gen);

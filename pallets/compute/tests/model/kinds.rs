@@ -10,10 +10,10 @@ use quarry_primitives::request::{ComputeRequestStatus as Status, OperationKind};
 use rand::{seq::SliceRandom, Rng};
 
 /// How often, which, and how one is made.
-type Dish = (u32, &'static str, fn(&mut Gen<'_>) -> (Who, Act));
+type Kind = (u32, &'static str, fn(&mut Gen<'_>) -> (Who, Act));
 
 /// All kinds of steps, and how often each is tried.
-pub const MENU: &[Dish] = &[
+pub const KINDS: &[Kind] = &[
     (110, "pass", |g| {
         let room = match g.below(10) {
             0 => Room::None,
@@ -209,6 +209,6 @@ pub const MENU: &[Dish] = &[
     }),
 ];
 
-pub fn kinds() -> impl Iterator<Item = &'static str> {
-    MENU.iter().map(|(_, kind, _)| *kind)
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(_, kind, _)| *kind)
 }
