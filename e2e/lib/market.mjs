@@ -7,8 +7,6 @@ import { Chronicle } from './chronicle.mjs';
 import { SECONDS, until } from './until.mjs';
 import { Worker, workerProof } from './worker.mjs';
 
-export const BLOCK = 6 * SECONDS;
-
 /** So long that none of them ends during a test that does not shorten it. */
 const PARAMS = {
   launch_timeout: 150,

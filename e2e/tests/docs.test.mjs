@@ -7,7 +7,7 @@ import { connect } from '../lib/chain.mjs';
 import { endAll } from '../lib/ours.mjs';
 
 const PALLETS = ['compute', 'registry'];
-/** What docs/chain.md may name beside the market's own: JavaScript's, and what stands in other documents. */
+/** What the document may name beside what is the market's. */
 const FOREIGN = ['BadOrigin', 'SE', 'Uint8Array', 'sudo'];
 
 const text = readFileSync(new URL('../../docs/chain.md', import.meta.url), 'utf8');
@@ -45,7 +45,7 @@ function rows(heading) {
   return [...section(heading).matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name);
 }
 
-/** The market's own pallet in the metadata. */
+/** A pallet in the metadata. */
 function pallet(name) {
   return api.runtimeMetadata.asLatest.pallets.find((each) => stringCamelCase(each.name.toString()) === name);
 }
@@ -54,6 +54,7 @@ function variants(type) {
   return api.registry.lookup.getSiType(type).def.asVariant.variants;
 }
 
+const names = (list) => list.map(({ name }) => name.toString());
 const namesOf = (option) => names(variants(option.unwrap().type));
 
 /** Names with a capital letter that a text has, and the list has not. */
@@ -61,7 +62,6 @@ function unknownIn(part, list) {
   return [...part.matchAll(/`([A-Z]\w+)`/g)].map(([, name]) => name).filter((name) => !list.includes(name));
 }
 
-const names = (list) => list.map(({ name }) => name.toString());
 const sorted = (list) => [...list].sort();
 
 /** All types that the market's pallets and their API define. */

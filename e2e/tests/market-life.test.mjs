@@ -232,7 +232,8 @@ describe('on a market', { concurrency: true }, () => {
     assert.deepEqual(claims.map(({ data }) => data.claimed.isTrue), [false, false]);
     await alpha.worker.serve(second);
 
-    await market.do(assigner, compute.requestComputeDelete(first), compute.requestComputeStop(second), compute.requestComputeDelete(second));
+    await market.do(assigner,
+      compute.requestComputeDelete(first), compute.requestComputeStop(second), compute.requestComputeDelete(second));
     await Promise.all([first, second].map((id) => assertAsked(alpha, id, 'Delete')));
     await Promise.all([first, second].map((id) => alpha.worker.serve(id)));
     await Promise.all([first, second].map((id) => assertGone(assigner, alpha, id)));

@@ -34,7 +34,7 @@ async function proxied(delegate, real, calls) {
 
 const ip = (last) => ({ V4: [10, 7, 0, last] });
 
-describe('on a market', { concurrency: true }, () => {
+describe('what is allowed on a market', { concurrency: true }, () => {
   before(() => market.open({ hosts }));
 
   after(async () => {
@@ -60,7 +60,7 @@ describe('on a market', { concurrency: true }, () => {
       market.creation(),
       transfer,
       utility.batchAll([transfer]),
-    ]), [undefined, ...Array(6).fill(CALL_FILTERED), CALL_FILTERED]);
+    ]), [undefined, ...Array(7).fill(CALL_FILTERED)]);
     await shared.worker.serve(id);
     assert.deepEqual(await proxied(operator, owner, [utility.batchAll([compute.requestComputeStop(id)])]), [undefined]);
     await shared.worker.serve(id);
