@@ -1,5 +1,8 @@
-//! Which transactions come first: a valid report that pays no fee before everything that does.
+//! Which transactions come first: a valid report that pays no fee before everything that does, and only one
+//! on each subject.
 
+use crate::RuntimeCall;
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::fmt;
 use frame_support::{
@@ -24,6 +27,70 @@ use sp_runtime::{
 /// tip of a few thousand QRY reaches the type's highest value. Half of that leaves room for what
 /// other extensions add.
 pub const FEELESS_PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
+
+/// What a feeless transaction is about. The pool keeps one on each subject: it judges every transaction by
+/// the state of the last block, by which a thousand heartbeats of one node are all due, and would throw out
+/// those of others, and what pays, for them.
+pub trait Subject {
+    /// Names the subject.
+    fn subject(&self) -> Vec<u8>;
+}
+
+impl Subject for RuntimeCall {
+    fn subject(&self) -> Vec<u8> {
+        use pallet_compute::Call as Compute;
+        use pallet_registry::Call as Registry;
+        match self {
+            Self::Registry(Registry::submit_node_metrics { node_id, .. }) => {
+                ("heartbeat", node_id).encode()
+            }
+            Self::Registry(Registry::set_access { node_id, .. }) => ("access", node_id).encode(),
+            Self::Compute(Compute::submit_compute_request_assignment {
+                miner_node_id,
+                request_id,
+                ..
+            }) => ("claim", miner_node_id, request_id).encode(),
+            Self::Compute(Compute::update_miner_compute_request {
+                node_id,
+                request_id,
+                generation,
+                ..
+            }) => ("start", node_id, request_id, generation).encode(),
+            Self::Compute(
+                Compute::mark_compute_request_fulfilled { node_id, request_id, generation, .. }
+                | Compute::handle_miner_compute_request_failure {
+                    node_id,
+                    request_id,
+                    generation,
+                    ..
+                }
+                | Compute::submit_compute_boot_request_fulfillment {
+                    node_id,
+                    request_id,
+                    generation,
+                }
+                | Compute::mark_miner_compute_stop_request_fulfilled {
+                    node_id,
+                    request_id,
+                    generation,
+                }
+                | Compute::submit_compute_reboot_request_fulfillment {
+                    node_id,
+                    request_id,
+                    generation,
+                }
+                | Compute::submit_compute_resize_request_fulfillment {
+                    node_id,
+                    request_id,
+                    generation,
+                }
+                | Compute::submit_compute_deletion_request { node_id, request_id, generation }
+                | Compute::report_operation_failure { node_id, request_id, generation, .. },
+            ) => ("report", node_id, request_id, generation).encode(),
+            other => other.encode(),
+        }
+    }
+}
 
 /// [`SkipCheckIfFeeless`] that also gives what it lets through for free its priority. As invisible from
 /// outside as that one: a transaction looks as if there were only `S`, what charges the fee.
@@ -53,7 +120,7 @@ impl<T, S: StaticTypeInfo> TypeInfo for FeelessPriority<T, S> {
 impl<T, S> TransactionExtension<T::RuntimeCall> for FeelessPriority<T, S>
 where
     T: pallet_skip_feeless_payment::Config + Send + Sync,
-    T::RuntimeCall: CheckIfFeeless<Origin = OriginFor<T>>,
+    T::RuntimeCall: CheckIfFeeless<Origin = OriginFor<T>> + Subject,
     S: TransactionExtension<T::RuntimeCall>,
 {
     type Implicit = S::Implicit;
@@ -62,7 +129,7 @@ where
 
     const IDENTIFIER: &'static str = S::IDENTIFIER;
 
-    fn metadata() -> alloc::vec::Vec<TransactionExtensionMetadata> {
+    fn metadata() -> Vec<TransactionExtensionMetadata> {
         SkipCheckIfFeeless::<T, S>::metadata()
     }
 
@@ -98,7 +165,10 @@ where
             Intermediate::Skip(_) if !T::BaseCallFilter::contains(call) => {
                 return Err(InvalidTransaction::Call.into())
             }
-            Intermediate::Skip(_) => FEELESS_PRIORITY,
+            Intermediate::Skip(_) => {
+                validity.provides.push(("feeless", call.subject()).encode());
+                FEELESS_PRIORITY
+            }
             Intermediate::Apply(_) => validity.priority.min(FEELESS_PRIORITY - 1),
         };
         Ok((validity, val, origin))

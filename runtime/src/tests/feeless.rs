@@ -1,6 +1,6 @@
 //! The extension in a small runtime of its own, whose only free call is free when its argument says so.
 
-use crate::feeless::FeelessPriority;
+use crate::feeless::{FeelessPriority, Subject};
 use codec::{Decode, Encode};
 use frame_support::{
     assert_ok, construct_runtime, derive_impl,
@@ -95,6 +95,12 @@ impl pallet_skip_feeless_payment::Config for Mock {
 
 impl reports::Config for Mock {}
 
+impl Subject for RuntimeCall {
+    fn subject(&self) -> Vec<u8> {
+        self.encode()
+    }
+}
+
 type Charge = ChargeTransactionPayment<Mock>;
 
 const WORKER: u64 = 1;
@@ -153,6 +159,31 @@ fn a_free_report_comes_before_the_transfer_with_the_largest_tip() {
         assert_eq!(priority(Charge::from(tip), TENANT, transfer()), Ok(TransactionPriority::MAX));
         let report = priority(ours(0), WORKER, report(true)).unwrap();
         assert!(report > priority(ours(tip), TENANT, transfer()).unwrap());
+    });
+}
+
+/// What the pool keeps one transaction of.
+fn provides(who: u64, call: RuntimeCall) -> Vec<Vec<u8>> {
+    let info = call.get_dispatch_info();
+    let source = TransactionSource::External;
+    let validity = ours(0).validate_only(Some(who).into(), &call, &info, LENGTH, source, 0);
+    validity.unwrap().0.provides
+}
+
+#[test]
+fn the_pool_keeps_one_free_report_on_a_subject() {
+    chain().execute_with(|| {
+        let of_the_worker = provides(WORKER, report(true));
+        assert_eq!(of_the_worker.len(), 1);
+        assert_eq!(of_the_worker, provides(TENANT, report(true)));
+    });
+}
+
+#[test]
+fn what_pays_has_no_subject() {
+    chain().execute_with(|| {
+        assert!(provides(TENANT, transfer()).is_empty());
+        assert!(provides(TENANT, report(false)).is_empty());
     });
 }
 

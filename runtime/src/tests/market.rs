@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    fees, market::DEFAULT_PARAMS, Balances, Block, Compute, LiveBlocks, Registry, Runtime,
-    RuntimeOrigin,
+    feeless::Subject, fees, market::DEFAULT_PARAMS, Balances, Block, Compute, LiveBlocks, Registry,
+    Runtime, RuntimeCall, RuntimeOrigin,
 };
 use frame_support::{
     assert_ok,
@@ -252,4 +252,31 @@ fn a_bond_is_ten_tokens_and_a_part_for_each_unit() {
         let bond = node().bond;
         assert_eq!(bond, 10 * QRY + 8 * 5 * QRY + 16 * 2 * QRY + 200 * QRY / 10);
     });
+}
+
+#[test]
+fn a_nodes_heartbeats_have_one_subject_and_reports_one_for_each_generation() {
+    let beat = |node_id: &str, accepting| {
+        let node_id = NodeId::try_from(node_id).unwrap();
+        let call = pallet_registry::Call::submit_node_metrics { node_id, accepting, metrics: None };
+        RuntimeCall::from(call).subject()
+    };
+    assert_eq!(beat("a", true), beat("a", false));
+    assert_ne!(beat("a", true), beat("b", true));
+    let stopped = |request_id, generation| {
+        RuntimeCall::from(pallet_compute::Call::mark_miner_compute_stop_request_fulfilled {
+            node_id: node_id(),
+            request_id,
+            generation,
+        })
+        .subject()
+    };
+    let deleted = pallet_compute::Call::submit_compute_deletion_request {
+        node_id: node_id(),
+        request_id: 1,
+        generation: 2,
+    };
+    assert_eq!(stopped(1, 2), RuntimeCall::from(deleted).subject());
+    assert_ne!(stopped(1, 2), stopped(1, 3));
+    assert_ne!(stopped(1, 2), stopped(2, 2));
 }
