@@ -11,9 +11,9 @@ const TIP = QRY;
 
 const market = new Market();
 // Each test has those that it names for itself, so that nobody else uses their nonces.
-const [free, forged, beating, claiming, spammed] = ['free', 'forged', 'beating', 'claiming', 'spammed']
+const [free, forged, beating, claiming, flooding, spammed] = ['free', 'forged', 'beating', 'claiming', 'flooding', 'spammed']
   .map((name) => new Host(name));
-const hosts = [free, forged, beating, claiming, spammed];
+const hosts = [free, forged, beating, claiming, flooding, spammed];
 const [tenant, victim, stranger, donor, open, spammer] = ['tenant', 'victim', 'stranger', 'donor', 'open', 'spammer']
   .map((name) => market.account(name));
 
@@ -136,6 +136,18 @@ describe('what the market costs', () => {
       assertFree(await worker.claim(request), worker);
       await assertNotTaken(worker, claim('nano'));
     });
+  });
+
+  test('the pool keeps one heartbeat of a node, so that its worker cannot throw out what others sent', async () => {
+    const { worker: { account }, id } = flooding;
+    await flooding.worker.silence();
+    const nonce = (await market.api.rpc.system.accountNextIndex(account.address)).toNumber();
+    const beats = await Promise.all([true, false].map((accepting, index) =>
+      market.api.tx.registry.submitNodeMetrics(id, accepting, null).signAsync(account, { nonce: nonce + index })));
+    await heartbeatDue(flooding);
+    const send = (beat) => market.node.view.call('author_submitExtrinsic', beat.toHex());
+    await send(beats[0]);
+    await assert.rejects(send(beats[1]), /Priority is too low/);
   });
 
   test('a heartbeat goes before spam with any tip', async (t) => {
