@@ -115,7 +115,7 @@ fn delete() -> RuntimeCall {
     ComputeCall::request_compute_delete { request_id: 0 }.into()
 }
 
-fn add_plan() -> RuntimeCall {
+fn disable_plan() -> RuntimeCall {
     ComputeCall::set_plan_enabled { plan_id: Default::default(), enabled: false }.into()
 }
 
@@ -135,7 +135,7 @@ fn compute_may_do_all_that_a_tenant_does() {
 fn compute_may_not_do_what_a_miner_or_an_admin_does() {
     let end_lease = ComputeCall::end_lease { request_id: 0 }.into();
     assert_eq!(as_proxy(ProxyType::Compute, end_lease), Err(filtered()));
-    assert_eq!(as_proxy(ProxyType::Compute, add_plan()), Err(filtered()));
+    assert_eq!(as_proxy(ProxyType::Compute, disable_plan()), Err(filtered()));
 }
 
 #[test]
