@@ -52,9 +52,7 @@ impl<T: Config> Pallet<T> {
 
     /// Pays what the lease owes by now. The node's `served` counts no time in which it was gone.
     pub(crate) fn settle_lease(request: &ComputeRequest, lease: &mut Lease) {
-        let Some(node) = lease.node.as_ref().and_then(T::Registry::node) else { return };
-        let Some(mark) = lease.mark else { return };
-        let blocks = node.served.saturating_sub(mark);
+        let Some((node, blocks)) = Self::owed_blocks(lease) else { return };
         if blocks > 0 {
             lease.mark = Some(node.served);
             Self::charge(request, lease, &node, blocks);
@@ -243,10 +241,16 @@ impl<T: Config> Pallet<T> {
 
     /// What is left of the hold without what the lease owes by now.
     fn left(lease: &Lease) -> Balance {
-        let node = lease.node.as_ref().and_then(T::Registry::node);
-        let blocks =
-            node.zip(lease.mark).map_or(0, |(node, mark)| node.served.saturating_sub(mark));
+        let blocks = Self::owed_blocks(lease).map_or(0, |(_, blocks)| blocks);
         lease.held.saturating_sub(lease.price.saturating_mul(blocks.into()))
+    }
+
+    /// The node of a lease whose rent runs, and the blocks that it served and was not paid for.
+    fn owed_blocks(lease: &Lease) -> Option<(NodeRecord, BlockNumber)> {
+        let mark = lease.mark?;
+        let node = T::Registry::node(lease.node.as_ref()?)?;
+        let blocks = node.served.saturating_sub(mark);
+        Some((node, blocks))
     }
 
     /// Settles at the old price, and charges that of the new size from now on.
