@@ -1,0 +1,1 @@
+//! What a guest learns at its first start: a NoCloud seed with keys, name and addresses.

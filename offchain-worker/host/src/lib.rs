@@ -1,0 +1,1 @@
+//! The figures of a hypervisor host, and whether it has room for more.

@@ -1,0 +1,3 @@
+//! `quarry-worker`: the daemon beside a hypervisor.
+
+fn main() {}
