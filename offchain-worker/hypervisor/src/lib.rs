@@ -33,6 +33,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Starts a defined domain. Fine where it runs already.
     fn start(&self, uuid: Uuid) -> Result<()>;
 
+    /// Lets a paused guest go on, as after its disk could not be written. Fine where it runs.
+    fn resume(&self, uuid: Uuid) -> Result<()>;
+
     /// Asks the guest to power off: by its agent if that answers, else by ACPI. Fine where it is off.
     fn shut_down(&self, uuid: Uuid) -> Result<()>;
 
