@@ -1,6 +1,19 @@
 # Sourced by scripts/setup: packages of Debian and Ubuntu.
 # shellcheck shell=bash
 
+# shellcheck disable=SC2034 # both are for scripts/setup
+build_packages=(
+    build-essential clang lld libclang-dev cmake pkg-config libssl-dev libvirt-dev protobuf-compiler
+    git curl ca-certificates iproute2
+)
+# shellcheck disable=SC2034
+test_packages=(
+    shellcheck openssh-client
+    libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ebtables iptables
+    # scripts/guest-images
+    mmdebstrap debian-archive-keyring cpio e2fsprogs fdisk dosfstools mtools syslinux syslinux-common
+)
+
 require_known_system() {
     # shellcheck source=/dev/null
     [[ ! -r /etc/os-release ]] || source /etc/os-release
