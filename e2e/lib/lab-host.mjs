@@ -1,0 +1,314 @@
+// A hypervisor host of a lab (lab.mjs): namespaces with a libvirt in them.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { CGROUPS, CONTROLLERS, groupOf, removeCgroups } from './cgroups.mjs';
+import { domainsOf, virsh } from './libvirtd.mjs';
+import { tempDir } from './ours.mjs';
+import { Process, run } from './process.mjs';
+import { Hopeless, SECONDS, until } from './until.mjs';
+
+const SYSTEM = 'qemu:///system';
+
+/** Where chain nodes and image servers listen, so that hosts reach them. */
+export const LAB_ADDRESS = '10.44.0.1';
+
+export const PRIVATE_NETWORK = { name: 'quarry', gateway: '10.130.0.1', prefixLen: 20 };
+export const PUBLIC_NETWORK = 'public';
+
+/**
+ * In the mount namespace: libvirt's folders are the host's own, and so are the cgroups in which it puts guests,
+ * since libvirt names these by the domain alone.
+ */
+const PREPARE = `
+  set -e
+  root=$1 cgroup=$2
+  for folder in run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/libvirt; do
+    mkdir -p "$root/$folder" "/$folder"
+  done
+  cp -a /etc/libvirt/. "$root/etc/libvirt/"
+  rm -rf "$root/etc/libvirt/qemu"
+  mkdir -p "$root/etc/libvirt/qemu"
+  # What the machine's security modules know of libvirt does not hold in here.
+  printf 'security_driver = "none"\\n' >>"$root/etc/libvirt/qemu.conf"
+  for folder in run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/libvirt; do
+    mount --bind "$root/$folder" "/$folder"
+  done
+  # What /sys says of links is what it says of the namespace that mounted it.
+  mkdir -p "$root/cgroup"
+  mount --rbind ${CGROUPS} "$root/cgroup"
+  umount --recursive --lazy /sys
+  mount -t sysfs sysfs /sys
+  own_group() {
+    mkdir -p "$1/keeper"
+    echo $$ >"$1/keeper/cgroup.procs"
+    mount --bind "$1" "$2"
+  }
+  if [ -e "$root/cgroup/cgroup.controllers" ]; then
+    for controller in $(cat "$root/cgroup/cgroup.controllers"); do
+      echo "+$controller" >"$root/cgroup/cgroup.subtree_control" || true
+    done
+    own_group "$root/cgroup/$cgroup" ${CGROUPS}
+  else
+    mount -t tmpfs tmpfs ${CGROUPS}
+    for controller in ${CONTROLLERS.join(' ')}; do
+      [ -d "$root/cgroup/$controller" ] || continue
+      mkdir "${CGROUPS}/$controller"
+      own_group "$root/cgroup/$controller/$cgroup" "${CGROUPS}/$controller"
+    done
+  fi
+  umount --recursive --lazy "$root/cgroup"
+  echo prepared
+  exec sleep infinity`;
+
+export class LabHost {
+  #number;
+  #bridge;
+  #root;
+  #keeper;
+  #stockFilters;
+
+  constructor(name, number, bridge) {
+    this.name = name;
+    this.#number = number;
+    this.#bridge = bridge;
+    this.#root = readable(tempDir(name));
+    /** For the worker: QEMU's user may go through it. */
+    this.folder = readable(join(this.#root, 'data'));
+    this.address = `10.44.0.${10 + number}`;
+    this.publicGateway = `10.131.${number}.1`;
+    this.publicPrefixLen = 24;
+    this.publicGatewayV6 = `fd42:131:${number}::1`;
+  }
+
+  /** The n-th address that a guest of the routed network may have, from 1 on. */
+  publicAddress(number) {
+    return `10.131.${this.#number}.${9 + number}`;
+  }
+
+  async start() {
+    this.#joinLab();
+    const inNetwork = ['nsenter', `--net=/run/netns/${this.name}`, 'unshare', '--mount'];
+    this.#keeper = new Process('sh', ['-c', PREPARE, 'sh', this.#root, groupOf(this.name)], { name: `${this.name}-keeper`, enter: inNetwork });
+    await this.#keeper.waitForLine(/^prepared$/);
+    this.enter = ['nsenter', `--target=${this.#keeper.pid}`, '--net', '--mount'];
+    this.virtlogd = new Process('virtlogd', ['--pid-file', '/run/libvirt/virtlogd.pid'], { name: `${this.name}-virtlogd`, enter: this.enter });
+    await this.#startLibvirtd();
+    this.#stockFilters = new Set(await this.#filters());
+    await this.#addNetwork(privateNetwork());
+    await this.#addNetwork(this.#publicNetwork());
+  }
+
+  #joinLab() {
+    ip('netns', 'add', this.name);
+    ip('link', 'add', 'name', this.name, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', this.name);
+    ip('link', 'set', 'dev', this.name, 'master', this.#bridge, 'up');
+    const inside = (...args) => ip('-n', this.name, ...args);
+    inside('link', 'set', 'dev', 'lo', 'up');
+    inside('address', 'add', `${this.address}/24`, 'dev', 'uplink');
+    inside('address', 'add', `fd42:44::${10 + this.#number}/64`, 'dev', 'uplink', 'nodad');
+    inside('link', 'set', 'dev', 'uplink', 'up');
+    inside('route', 'add', 'default', 'via', LAB_ADDRESS);
+    inside('-6', 'route', 'add', 'default', 'via', 'fd42:44::1');
+    ip('route', 'add', `10.131.${this.#number}.0/24`, 'via', this.address);
+    ip('-6', 'route', 'add', `fd42:131:${this.#number}::/64`, 'via', `fd42:44::${10 + this.#number}`);
+  }
+
+  async #startLibvirtd() {
+    this.libvirtd = new Process('libvirtd', ['--pid-file', '/run/libvirt/libvirtd.pid'], { name: `${this.name}-libvirtd`, enter: this.enter });
+    await until(`libvirt answers on ${this.name}`, () => {
+      if (this.libvirtd.end) throw new Hopeless(this.libvirtd.tail());
+      return this.virsh('version');
+    }, { within: 60 * SECONDS, every: 200 });
+  }
+
+  #publicNetwork() {
+    return `<network>
+      <name>${PUBLIC_NETWORK}</name>
+      <forward mode='route'/>
+      <bridge name='virbr-public' stp='off'/>
+      <dns enable='no'/>
+      <ip address='${this.publicGateway}' prefix='${this.publicPrefixLen}'/>
+      <ip family='ipv6' address='${this.publicGatewayV6}' prefix='64'/>
+    </network>`;
+  }
+
+  async #addNetwork(xml) {
+    const [, name] = /<name>(.+)<\/name>/.exec(xml);
+    await this.virsh('net-define', this.#write(`${name}-network.xml`, xml));
+    await this.virsh('net-autostart', name);
+    await this.virsh('net-start', name);
+  }
+
+  #write(name, text) {
+    const path = join(this.#root, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** A copy of a file where QEMU may read it. */
+  async copy(path) {
+    const copy = join(readable(join(this.#root, 'copies')), basename(path));
+    if (!existsSync(copy)) await copyFile(path, copy);
+    return copy;
+  }
+
+  /** Defines a domain and starts it. */
+  async startDomain(xml) {
+    const [, name] = /<name>(.+)<\/name>/.exec(xml);
+    await this.virsh('define', this.#write(`${name}.xml`, xml));
+    await this.virsh('start', name);
+  }
+
+  virsh(...args) {
+    return virsh(SYSTEM, args, { enter: this.enter });
+  }
+
+  /** Runs a program on the host to its end; its output, or an error. */
+  async run(command, ...args) {
+    const { code, stdout, stderr, commandLine } = await run(command, args, { name: `${this.name}-${command}`, enter: this.enter });
+    if (code !== 0) throw new Error(`${commandLine} on ${this.name}: exit code ${code} ${stderr.trim()}`);
+    return stdout;
+  }
+
+  domains() {
+    return domainsOf((...args) => this.virsh(...args));
+  }
+
+  /** As a crash: guests run on. */
+  killLibvirtd() {
+    return this.libvirtd.kill();
+  }
+
+  async restartLibvirtd() {
+    if (!this.libvirtd.end) await this.libvirtd.stop();
+    await this.#startLibvirtd();
+  }
+
+  /** From here on nothing comes from or gets to where chain nodes listen, nor to anything else there. */
+  cutChain() {
+    ip('link', 'set', 'dev', this.name, 'down');
+  }
+
+  healChain() {
+    ip('link', 'set', 'dev', this.name, 'up');
+  }
+
+  /** Whether a TCP port answers the host. */
+  async reachable(address, port, { within = 2 } = {}) {
+    const connect = `exec 3<>"/dev/tcp/${address}/${port}"`;
+    const { code } = await run('timeout', [String(within), 'bash', '-c', connect], { name: `${this.name}-connect`, enter: this.enter });
+    return code === 0;
+  }
+
+  /** What a page on the host's networks says. */
+  fetch(url) {
+    return this.run('curl', '--silent', '--show-error', '--fail', '--max-time', '5', url);
+  }
+
+  async #filters() {
+    const list = await this.virsh('nwfilter-list');
+    return [...list.matchAll(/^\s*\S+\s+(\S+)\s*$/gm)].map(([, name]) => name);
+  }
+
+  /**
+   * What VMs left on this host, one line each: domains, filters and their bindings, links, processes, libvirt's
+   * files about domains, and files in `folder`. `except` is for lines that may stay.
+   */
+  async leftovers({ except = /^$/ } = {}) {
+    const bindings = await this.virsh('nwfilter-binding-list');
+    return [
+      ...(await this.domains()).map(({ name, state }) => `domain ${name}: ${state}`),
+      ...(await this.#filters()).filter((name) => !this.#stockFilters.has(name)).map((name) => `nwfilter ${name}`),
+      ...bindings.split('\n').filter(Boolean).map((line) => `nwfilter binding ${line.trim()}`),
+      ...this.#guestLinks().map((name) => `link ${name}`),
+      ...this.#qemus().map(({ pid, command }) => `process ${pid}: ${command}`),
+      ...this.#filesOfDomains().map((path) => `file ${path}`),
+      ...filesBelow(this.folder).map((path) => `file ${relative(this.folder, path)}`),
+    ].filter((line) => !except.test(line));
+  }
+
+  #guestLinks() {
+    const links = JSON.parse(ip('-n', this.name, '-json', 'link', 'show', 'type', 'tun'));
+    return links.map(({ ifname }) => ifname).filter(Boolean);
+  }
+
+  #filesOfDomains() {
+    const libvirt = [['etc/libvirt/qemu', /\.xml$/], ['run/libvirt/qemu', /(?<!^driver)\.(pid|xml)$/]];
+    return libvirt.flatMap(([folder, kind]) => {
+      const path = join(this.#root, folder);
+      return existsSync(path) ? readdirSync(path).filter((name) => kind.test(name)).map((name) => `${folder}/${name}`) : [];
+    });
+  }
+
+  /** Guests' processes: those in this host's mount namespace, or one below it. */
+  #qemus() {
+    return this.#processes().filter(({ command }) => /^\S*qemu-system/.test(command));
+  }
+
+  #processes() {
+    const namespace = networkOf(this.#keeper.pid);
+    return readdirSync('/proc').map(Number).filter((pid) => pid > 0)
+      .filter((pid) => networkOf(pid) === namespace)
+      .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() }));
+  }
+
+  /** Pulls the plug: everything that runs on the host is killed, and only its disks stay. */
+  async close() {
+    if (!this.#keeper?.pid) return;
+    await this.libvirtd?.kill();
+    await this.virtlogd?.kill();
+    await until(`nothing runs on ${this.name}`, (seen) => {
+      const running = this.#processes().filter(({ pid }) => pid !== this.#keeper.pid);
+      for (const { pid } of running) process.kill(pid, 'SIGKILL');
+      seen(running.map(({ command }) => command).join('\n'));
+      return running.length === 0;
+    }, { within: 20 * SECONDS, every: 100 });
+    await this.#keeper.kill();
+    removeCgroups(groupOf(this.name));
+    ip('netns', 'del', this.name);
+  }
+}
+
+function privateNetwork() {
+  const { name, gateway, prefixLen } = PRIVATE_NETWORK;
+  return `<network>
+    <name>${name}</name>
+    <forward mode='nat'/>
+    <bridge name='virbr-quarry' stp='off'/>
+    <ip address='${gateway}' prefix='${prefixLen}'/>
+  </network>`;
+}
+
+function readable(folder) {
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+function filesBelow(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function networkOf(pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+export function ip(...args) {
+  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
