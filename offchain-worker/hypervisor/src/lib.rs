@@ -3,14 +3,29 @@
 //! [`Hypervisor`] is all that the worker knows of libvirt, so that its decisions can be tested without
 //! one. Its calls block, and return within 15 seconds of libvirtd's death at the latest.
 
+mod catalogue;
+mod disk;
 mod domain;
 mod error;
+mod fault;
+mod ffi;
+mod figures;
+mod filter;
+mod host;
+mod libvirt;
+mod link;
+mod markup;
+mod rules;
+mod sound;
+mod tag;
+mod xml;
 
 pub use domain::{
     Accelerator, Attachment, Domain, DomainSpec, DomainState, DomainStats, GuestAddress, HostInfo,
     Tag,
 };
 pub use error::{Error, Result};
+pub use libvirt::Libvirt;
 
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -64,6 +79,16 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Makes the filter that guests are attached by, as the policy has it; fine where it is so already.
     /// Nothing where the driver has no filters.
     fn ensure_filter(&self, policy: &FilterPolicy) -> Result<()>;
+
+    /// Whether the driver has filters. Without them guests may send what they like.
+    fn supports_filters(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Forgets a filter that no guest uses. Fine where there is none.
+    fn remove_filter(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Calls back whenever a domain of ours may have changed its state, or the connection was lost or
     /// came back. Never while another call of the callback is under way.
