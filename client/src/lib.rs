@@ -1,1 +1,35 @@
 //! Typed reads of the chain, and the actor that sends a worker's or a tenant's transactions.
+//!
+//! - [`Chain`] follows the chain through one of several endpoints, for ever, and tells of its blocks.
+//! - [`At`] reads the state of one block.
+//! - [`Reports`] sends what a worker has to say, each thing once, until it is finalized.
+//! - [`Submitter`] sends any other call, for one who pays.
+//! - [`WorkerKey`] is the key that signs, read from a file that nobody else can read.
+
+mod back_off;
+pub mod bindings;
+mod call;
+mod chain;
+mod hash;
+mod key;
+mod key_file;
+mod reads;
+mod report;
+mod reports;
+mod sender;
+mod submitter;
+
+pub use call::{Call, CallError};
+pub use chain::{
+    Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Standing,
+};
+pub use key::{KeyError, WorkerKey};
+pub use key_file::KeyFileError;
+pub use reads::{AccountInfo, At, ReadError};
+pub use report::Report;
+pub use reports::{Outcome, Reports, ReportsHandle};
+pub use sender::{Refusal, SenderStatus};
+pub use submitter::{Included, SubmitError, Submitter};
+
+/// How subxt sees the chain.
+pub type Config = subxt::SubstrateConfig;

@@ -1,0 +1,179 @@
+//! The chain, followed for ever through whichever of its nodes answers.
+
+mod compatibility;
+mod connect;
+mod endpoint;
+mod follow;
+pub(crate) mod runtime;
+mod standing;
+
+pub use connect::ConnectError;
+pub use endpoint::EndpointError;
+pub use standing::{Finalized, Standing};
+
+pub(crate) use connect::Session;
+pub(crate) use runtime::Runtime;
+
+use crate::reads::{At, ReadError};
+use quarry_primitives::{BlockNumber, Hash};
+use std::{sync::Arc, time::Duration, time::SystemTime};
+use tokio::{sync::watch, task::AbortHandle};
+
+/// A block of the chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Block {
+    /// Its height.
+    pub number: BlockNumber,
+    /// Its hash.
+    pub hash: Hash,
+    /// The hash of the one before it.
+    pub parent: Hash,
+}
+
+/// Where the chain is, and how patient to be with it.
+#[derive(Clone, Debug)]
+pub struct ChainOptions {
+    /// WebSockets of chain nodes; the first that answers is used until it fails.
+    pub endpoints: Vec<String>,
+    /// The chain's genesis; where it is not known, that of the first node that answers holds for the
+    /// rest of the run.
+    pub genesis: Option<Hash>,
+    /// How long a chain node may tell of no block before the next one is asked.
+    pub silence: Duration,
+}
+
+impl ChainOptions {
+    /// These endpoints, of whatever chain answers first.
+    pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            genesis: None,
+            silence: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a status page tells of the connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The endpoint in use, without what may be secret in it; none while there is no connection.
+    pub endpoint: Option<String>,
+    /// Since when there is a connection, or none.
+    pub since: SystemTime,
+    /// Why the last connection ended, or the last try failed.
+    pub last_error: Option<String>,
+    /// How many connections were made.
+    pub connects: u64,
+    /// The version of the chain's runtime, as far as it is known.
+    pub spec_version: Option<u32>,
+}
+
+/// A handle to the chain; copies share the connection. The last one dropped ends it.
+#[derive(Clone)]
+pub struct Chain {
+    shared: Arc<Shared>,
+    _task: Arc<EndOnDrop>,
+}
+
+/// What the task that follows the chain tells.
+pub(crate) struct Shared {
+    genesis: watch::Sender<Option<Hash>>,
+    session: watch::Sender<Option<Arc<Session>>>,
+    finalized: watch::Sender<Option<Finalized>>,
+    best: watch::Sender<Option<Block>>,
+    connection: watch::Sender<Connection>,
+}
+
+struct EndOnDrop(AbortHandle);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Chain {
+    /// Starts to follow the chain, within a tokio runtime. Fails on an endpoint that can never answer;
+    /// what does not answer now is tried again and again.
+    pub fn start(options: ChainOptions) -> Result<Self, EndpointError> {
+        let endpoints = endpoint::parse_all(&options.endpoints)?;
+        let connection = Connection {
+            endpoint: None,
+            since: SystemTime::now(),
+            last_error: None,
+            connects: 0,
+            spec_version: None,
+        };
+        let shared = Arc::new(Shared {
+            genesis: watch::Sender::new(options.genesis),
+            session: watch::Sender::new(None),
+            finalized: watch::Sender::new(None),
+            best: watch::Sender::new(None),
+            connection: watch::Sender::new(connection),
+        });
+        let follower = follow::Follower::new(shared.clone(), endpoints, options.silence);
+        let task = tokio::spawn(follower.run()).abort_handle();
+        Ok(Self { shared, _task: Arc::new(EndOnDrop(task)) })
+    }
+
+    /// The latest finalized block, which survives disconnects. Within one run it goes back only when it
+    /// says so, see [`Standing`].
+    pub fn finalized(&self) -> watch::Receiver<Option<Finalized>> {
+        self.shared.finalized.subscribe()
+    }
+
+    /// The best block of the chain node in use: what is due by the block is due by this one.
+    pub fn best(&self) -> watch::Receiver<Option<Block>> {
+        self.shared.best.subscribe()
+    }
+
+    /// The connection, for status pages.
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.shared.connection.subscribe()
+    }
+
+    /// The chain's genesis, once a chain node answered.
+    pub fn genesis(&self) -> Option<Hash> {
+        *self.shared.genesis.borrow()
+    }
+
+    /// Waits until there is a connection and a finalized block, and gives both.
+    pub async fn ready(&self) -> (Hash, Finalized) {
+        let mut finalized = self.finalized();
+        let mut genesis = self.shared.genesis.subscribe();
+        // A watch fails when its sender is gone, and `self` holds the senders.
+        loop {
+            let (known, latest) = (*genesis.borrow_and_update(), *finalized.borrow_and_update());
+            if let (Some(known), Some(latest)) = (known, latest) {
+                return (known, latest);
+            }
+            let _ = tokio::select! {
+                changed = finalized.changed() => changed,
+                changed = genesis.changed() => changed,
+            };
+        }
+    }
+
+    /// The state of a block.
+    pub fn at(&self, hash: Hash) -> At {
+        At::new(self.clone(), hash)
+    }
+
+    /// The version of the runtime that judges the next block.
+    pub fn spec_version(&self) -> Result<u32, ReadError> {
+        Ok(self.session()?.runtime().spec_version)
+    }
+
+    /// Whether the chain node in use is still catching up with the chain.
+    pub async fn is_syncing(&self) -> Result<bool, ReadError> {
+        Ok(self.session()?.rpc().system_health().await?.is_syncing)
+    }
+
+    pub(crate) fn session(&self) -> Result<Arc<Session>, ReadError> {
+        self.shared.session.borrow().clone().ok_or(ReadError::Disconnected)
+    }
+
+    pub(crate) fn sessions(&self) -> watch::Receiver<Option<Arc<Session>>> {
+        self.shared.session.subscribe()
+    }
+}

@@ -1,0 +1,272 @@
+//! The state of one block, read into the types of `quarry-primitives`.
+
+use crate::{
+    bindings,
+    chain::{Chain, ConnectError, Session},
+};
+use codec::{Decode, Encode};
+use quarry_primitives::{
+    api::{
+        ApiError, FoundNode, NodeFilter, NodeView, OpenRequest, Page, PendingReasons, Quote,
+        RequestCursor, VmView, WorkItem, MAX_ROWS,
+    },
+    node::NodeMetricsData,
+    request::{Params, PlanId},
+    AccountId, Balance, BlockNumber, Hash, NodeId, Nonce, RequestId,
+};
+use subxt::storage::Address;
+
+/// Beyond so many pages a list is taken for one that never ends.
+const MOST_PAGES: usize = 10_000;
+
+/// Why the state was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no connection to the chain now.
+    #[error("there is no connection to the chain now: try again later")]
+    Disconnected,
+    /// The connection failed, or the chain node refused: it may have no state of that block.
+    #[error("the chain node did not answer the question: {0}")]
+    Rpc(#[from] subxt::rpcs::Error),
+    /// The chain node, or its runtime, does not fit.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The answer is not what it must be by the metadata.
+    #[error("the answer of {what} cannot be decoded: {error}")]
+    Decode {
+        /// What was asked.
+        what: &'static str,
+        /// Why it is none.
+        error: codec::Error,
+    },
+    /// The metadata does not have it.
+    #[error("the chain's metadata lacks {0}")]
+    Missing(String),
+    /// A list does not end.
+    #[error("the list of {0} does not end")]
+    Endless(&'static str),
+}
+
+/// What `System` has of an account.
+#[derive(Clone, Debug, Decode, Eq, PartialEq)]
+pub struct AccountInfo {
+    /// How many transactions it sent.
+    pub nonce: Nonce,
+    /// What keeps others from letting it go.
+    pub consumers: u32,
+    /// What lets it exist, as a registration does for a worker.
+    pub providers: u32,
+    /// The same, for that by which alone it exists.
+    pub sufficients: u32,
+    /// What it can spend.
+    pub free: Balance,
+    /// What is held of it, as bonds and prepaid rent.
+    pub reserved: Balance,
+    /// What it cannot spend of the free part.
+    pub frozen: Balance,
+}
+
+/// The state of one block. Copies are cheap.
+#[derive(Clone)]
+pub struct At {
+    chain: Chain,
+    hash: Hash,
+}
+
+impl At {
+    pub(crate) fn new(chain: Chain, hash: Hash) -> Self {
+        Self { chain, hash }
+    }
+
+    /// The block.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// What the node's worker has to do and to keep, all of it.
+    pub async fn work_for(&self, node_id: &NodeId) -> Result<Vec<WorkItem>, ReadError> {
+        self.all_pages::<_, _, RequestCursor>("ComputeApi_work_for", node_id).await
+    }
+
+    /// What the node could claim now, all of it.
+    pub async fn open_for(&self, node_id: &NodeId) -> Result<Vec<OpenRequest>, ReadError> {
+        self.all_pages::<_, _, RequestCursor>("ComputeApi_open_for", node_id).await
+    }
+
+    /// An account's VMs, all of them.
+    pub async fn user_vms(&self, account: &AccountId) -> Result<Vec<VmView>, ReadError> {
+        self.all_pages::<_, _, RequestCursor>("ComputeApi_get_user_vms", account).await
+    }
+
+    /// Nodes that would take such a VM now, all of them.
+    pub async fn find_nodes(&self, filter: &NodeFilter) -> Result<Vec<FoundNode>, ReadError> {
+        self.all_pages::<_, _, NodeId>("ComputeApi_find_nodes", filter).await
+    }
+
+    /// A node.
+    pub async fn node(&self, node_id: &NodeId) -> Result<Option<NodeView>, ReadError> {
+        self.call("ComputeApi_get_node", node_id).await
+    }
+
+    /// What a node's worker said last of its host.
+    pub async fn node_metrics(
+        &self,
+        node_id: &NodeId,
+    ) -> Result<Option<NodeMetricsData>, ReadError> {
+        self.call("ComputeApi_get_node_metrics", node_id).await
+    }
+
+    /// A VM.
+    pub async fn vm(&self, request_id: RequestId) -> Result<Option<VmView>, ReadError> {
+        self.call("ComputeApi_get_vm", request_id).await
+    }
+
+    /// What a plan costs on a node.
+    pub async fn quote(
+        &self,
+        plan_id: PlanId,
+        node_id: &NodeId,
+    ) -> Result<Result<Quote, ApiError>, ReadError> {
+        self.call("ComputeApi_quote", (plan_id, node_id)).await
+    }
+
+    /// Why no node takes a request, by the nodes of one page.
+    pub async fn why_pending(
+        &self,
+        request_id: RequestId,
+        cursor: Option<NodeId>,
+    ) -> Result<Result<PendingReasons, ApiError>, ReadError> {
+        self.call("ComputeApi_why_pending", (request_id, cursor, MAX_ROWS)).await
+    }
+
+    /// The number that the next request gets: any VM with this or a higher one is not of this chain.
+    pub async fn next_request_id(&self) -> Result<RequestId, ReadError> {
+        let address = bindings::storage().compute().next_request_id();
+        Ok(self.plain("Compute.NextRequestId", address).await?.unwrap_or_default())
+    }
+
+    /// The count of live blocks, by which the market waits.
+    pub async fn live_blocks(&self) -> Result<BlockNumber, ReadError> {
+        let address = bindings::storage().live_blocks().count();
+        Ok(self.plain("LiveBlocks.Count", address).await?.unwrap_or_default())
+    }
+
+    /// The market's parameters.
+    pub async fn params(&self) -> Result<Params, ReadError> {
+        let address = bindings::storage().compute().params();
+        let params = self.plain("Compute.Params", address).await?;
+        params.ok_or_else(|| ReadError::Missing("the value of Compute.Params".into()))
+    }
+
+    /// An account; none that nothing lets exist.
+    pub async fn account(&self, account: &AccountId) -> Result<Option<AccountInfo>, ReadError> {
+        let address = bindings::storage().system().account();
+        let key = (subxt::utils::AccountId32(*account.as_ref()),);
+        self.value("System.Account", address, key, false).await
+    }
+
+    /// How many transactions of an account the chain has by this block.
+    pub async fn nonce(&self, account: &AccountId) -> Result<Nonce, ReadError> {
+        self.call("AccountNonceApi_account_nonce", account).await
+    }
+
+    /// Live blocks from one free heartbeat to the next.
+    pub async fn heartbeat_every(&self) -> Result<BlockNumber, ReadError> {
+        let address = bindings::constants().registry().heartbeat_every();
+        self.constant(address).await
+    }
+
+    /// Live blocks from one free heartbeat with metrics to the next.
+    pub async fn metrics_every(&self) -> Result<BlockNumber, ReadError> {
+        let address = bindings::constants().registry().metrics_every();
+        self.constant(address).await
+    }
+
+    async fn constant<Value>(&self, address: Value) -> Result<Value::Target, ReadError>
+    where
+        Value: subxt::constants::Address,
+    {
+        let runtime = self.chain.session()?.runtime_at(self.hash).await?;
+        let missing =
+            || format!("the constant {}.{}", address.pallet_name(), address.constant_name());
+        runtime
+            .client
+            .constants()
+            .entry(&address)
+            .map_err(|error| ReadError::Missing(format!("{}: {error}", missing())))
+    }
+
+    async fn call<Answer: Decode>(
+        &self,
+        method: &'static str,
+        arguments: impl Encode,
+    ) -> Result<Answer, ReadError> {
+        let session = self.chain.session()?;
+        let arguments = arguments.encode();
+        let answer = session.rpc().state_call(method, Some(&arguments), Some(self.hash)).await?;
+        decode(method, &answer)
+    }
+
+    async fn all_pages<Of: Encode, Row: Decode, Cursor: Decode + Encode>(
+        &self,
+        method: &'static str,
+        of: &Of,
+    ) -> Result<Vec<Row>, ReadError> {
+        let mut rows = Vec::new();
+        let mut cursor: Option<Cursor> = None;
+        for _ in 0..MOST_PAGES {
+            let page: Page<Row, Cursor> = self.call(method, (of, &cursor, MAX_ROWS)).await?;
+            rows.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+        Err(ReadError::Endless(method))
+    }
+
+    async fn plain<Stored: Decode>(
+        &self,
+        what: &'static str,
+        address: impl Address<KeyParts = ()>,
+    ) -> Result<Option<Stored>, ReadError> {
+        self.value(what, address, (), true).await
+    }
+
+    async fn value<Stored: Decode, Entry: Address>(
+        &self,
+        what: &'static str,
+        address: Entry,
+        key: Entry::KeyParts,
+        or_default: bool,
+    ) -> Result<Option<Stored>, ReadError> {
+        let session = self.chain.session()?;
+        let (key, default) = self.storage_key(&session, address, key)?;
+        let stored = session.rpc().state_get_storage(&key, Some(self.hash)).await?;
+        let bytes = stored.or(default.filter(|_| or_default));
+        bytes.map(|bytes| decode(what, &bytes)).transpose()
+    }
+
+    fn storage_key<Entry: Address>(
+        &self,
+        session: &Session,
+        address: Entry,
+        key: Entry::KeyParts,
+    ) -> Result<(Vec<u8>, Option<Vec<u8>>), ReadError> {
+        let runtime = session.runtime();
+        let missing = |error: subxt::error::StorageError| ReadError::Missing(error.to_string());
+        let (pallet, item) = (address.pallet_name().to_owned(), address.entry_name().to_owned());
+        let storage = runtime.client.storage();
+        let entry = storage.entry(address).map_err(missing)?;
+        let key = entry.fetch_key(key).map_err(missing)?;
+        let default = runtime.client.metadata_ref().pallet_by_name(&pallet).and_then(|pallet| {
+            let entry = pallet.storage()?.entry_by_name(&item)?;
+            entry.default_value().map(<[u8]>::to_vec)
+        });
+        Ok((key, default))
+    }
+}
+
+fn decode<Answer: Decode>(what: &'static str, bytes: &[u8]) -> Result<Answer, ReadError> {
+    Answer::decode(&mut &*bytes).map_err(|error| ReadError::Decode { what, error })
+}

@@ -1,0 +1,81 @@
+//! What an actor is given to send.
+
+use super::Refusal;
+use crate::{call::Call, chain::Block};
+use quarry_primitives::Hash;
+use tokio::sync::oneshot;
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Urgency {
+    Report,
+    Access,
+    Heartbeat,
+}
+
+/// Where a call was finalized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Inclusion {
+    pub(crate) block: Block,
+    /// Its place among the block's transactions.
+    pub(crate) index: u32,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    Included(Inclusion),
+    Refused(Refusal),
+    Superseded,
+}
+
+/// A call to send, and who waits to hear of it.
+pub(crate) struct Item {
+    pub(crate) call: Call,
+    pub(crate) urgency: Urgency,
+    /// Two of one identity are one.
+    pub(crate) identity: Option<Vec<u8>>,
+    /// Two on one subject go one after the other.
+    pub(crate) subject: Option<Vec<u8>>,
+    /// Whether it takes the place of those on its subject that were not sent.
+    pub(crate) newest_only: bool,
+    /// The subject on which nothing needs to be sent any more.
+    pub(crate) makes_needless: Option<Vec<u8>>,
+    pub(crate) waiting: Vec<oneshot::Sender<Verdict>>,
+    /// The hashes of all transactions that it was made into: any of them may come into a block.
+    pub(crate) transactions: Vec<Hash>,
+    /// How many signatures in a row the chain took for wrong.
+    pub(crate) misfits: u32,
+}
+
+impl Item {
+    pub(crate) fn new(call: Call, urgency: Urgency) -> Self {
+        Self {
+            call,
+            urgency,
+            identity: None,
+            subject: None,
+            newest_only: false,
+            makes_needless: None,
+            waiting: Vec::new(),
+            transactions: Vec::new(),
+            misfits: 0,
+        }
+    }
+
+    pub(crate) fn tell(self, verdict: Verdict) {
+        for waiting in self.waiting {
+            // Nobody may wait any more.
+            let _ = waiting.send(verdict.clone());
+        }
+    }
+
+    /// Whether it says the same as another.
+    pub(crate) fn is(&self, identity: &[u8]) -> bool {
+        self.identity.as_deref() == Some(identity)
+    }
+
+    pub(crate) fn is_on(&self, subject: &[u8]) -> bool {
+        self.subject.as_deref() == Some(subject)
+    }
+}
