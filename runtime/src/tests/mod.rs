@@ -6,6 +6,7 @@ mod fees;
 mod fuzz;
 mod genesis;
 mod market;
+mod metadata;
 mod proxies;
 mod safety;
 mod validators;
