@@ -59,16 +59,17 @@ export function macOf(name) {
  * `address` is one of the network's; the serial console's log is `guest.console()`.
  */
 export async function startGuest(host, {
-  name, image, network, address, prefixLen, gateway, dns, memoryMib = 128, vcpus = 1, diskGib = 2, userData,
+  name, image, network, address, prefixLen, gateway, v6, dns, memoryMib = 128, vcpus = 1, diskGib = 2, userData,
 }) {
   const folder = join(host.folder, name);
   mkdirSync(folder);
   chmodSync(folder, 0o777);
   const path = (file) => join(folder, file);
   const mac = macOf(name);
-  makeSeed(path('seed.img'), {
-    instance: name, userData, network: networkConfig({ mac, addresses: [`${address}/${prefixLen}`], gateways: [gateway], dns }),
-  });
+  const families = [{ address, prefixLen, gateway }, v6].filter(Boolean);
+  const addresses = families.map((family) => `${family.address}/${family.prefixLen}`);
+  const gateways = families.map((family) => family.gateway);
+  makeSeed(path('seed.img'), { instance: name, userData, network: networkConfig({ mac, addresses, gateways, dns }) });
   const base = await host.copy(image);
   await host.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, path('disk.qcow2'), `${diskGib}G`);
   const guest = new Guest(host, name, path('console.log'), address);

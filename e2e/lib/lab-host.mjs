@@ -5,11 +5,13 @@ import { copyFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { CGROUPS, CONTROLLERS, groupOf, removeCgroups } from './cgroups.mjs';
 import { domainsOf, virsh } from './libvirtd.mjs';
-import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
 import { Hopeless, SECONDS, until } from './until.mjs';
 
 const SYSTEM = 'qemu:///system';
+
+/** A file system of its own in the sandbox, with a folder for each host. */
+export const LAB_FOLDER = '/mnt';
 
 /** Where chain nodes and image servers listen, so that hosts reach them. */
 export const LAB_ADDRESS = '10.44.0.1';
@@ -73,8 +75,9 @@ export class LabHost {
     this.name = name;
     this.#number = number;
     this.#bridge = bridge;
-    this.#root = readable(tempDir(name));
-    /** For the worker: QEMU's user may go through it. */
+    // Short, because sockets lie below it, and QEMU's user may go through it.
+    this.#root = readable(join(LAB_FOLDER, name));
+    /** For the worker. */
     this.folder = readable(join(this.#root, 'data'));
     this.address = `10.44.0.${10 + number}`;
     this.publicGateway = `10.131.${number}.1`;
@@ -85,6 +88,10 @@ export class LabHost {
   /** The n-th address that a guest of the routed network may have, from 1 on. */
   publicAddress(number) {
     return `10.131.${this.#number}.${9 + number}`;
+  }
+
+  publicAddressV6(number) {
+    return `fd42:131:${this.#number}::${(15 + number).toString(16)}`;
   }
 
   async start() {

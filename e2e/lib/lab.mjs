@@ -6,8 +6,10 @@
 //   guests with one                             network "public"  10.131.n.0/24 and fd42:131:n::/64, routed
 //
 // The test reaches the routed addresses by way of their host, as the world would.
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { sweepCgroups } from './cgroups.mjs';
-import { LAB_ADDRESS, LabHost, ip } from './lab-host.mjs';
+import { LAB_ADDRESS, LAB_FOLDER, LabHost, ip } from './lab-host.mjs';
 
 export { LAB_ADDRESS, PRIVATE_NETWORK, PUBLIC_NETWORK } from './lab-host.mjs';
 
@@ -19,6 +21,10 @@ export class Lab {
   constructor() {
     if (!process.env.QUARRY_E2E_SANDBOX) throw new Error('a lab needs a sandbox of its own: see sandbox.mjs');
     sweepCgroups();
+    // The test's own namespace stands for the internet between the hosts.
+    writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+    writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', LAB_FOLDER]);
     ip('link', 'add', 'name', BRIDGE, 'type', 'bridge');
     // Its own address would otherwise change with each port.
     ip('link', 'set', 'dev', BRIDGE, 'address', '02:51:00:00:00:01', 'up');
@@ -39,5 +45,6 @@ export class Lab {
     const failed = ends.find(({ status }) => status === 'rejected');
     if (failed) throw failed.reason;
     ip('link', 'del', 'dev', BRIDGE);
+    execFileSync('umount', ['--lazy', LAB_FOLDER]);
   }
 }

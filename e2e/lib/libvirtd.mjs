@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
-import { SECONDS, until } from './until.mjs';
+import { Hopeless, SECONDS, until } from './until.mjs';
 
 /** Runs virsh and returns what it prints; a failure is thrown with what it said. */
 export async function virsh(uri, args, { enter, input, within } = {}) {
@@ -28,16 +28,17 @@ export async function domainsOf(ask) {
  * is gone when libvirtd is.
  */
 export class TestLibvirtd {
-  #folder = tempDir('libvirtd');
+  // A short name: the path of a socket has at most 107 bytes.
+  #folder = tempDir('lv');
 
   get uri() {
-    return `test+unix:///default?socket=${join(this.#folder, 'run', 'libvirt-sock')}`;
+    return `test+unix:///default?socket=${join(this.#folder, 'libvirt-sock')}`;
   }
 
   async start() {
-    const run = join(this.#folder, 'run');
-    const noDrivers = join(this.#folder, 'no-drivers');
-    for (const folder of [run, noDrivers]) mkdirSync(folder, { recursive: true });
+    const run = this.#folder;
+    const noDrivers = join(run, 'no-drivers');
+    mkdirSync(noDrivers, { recursive: true });
     const config = join(this.#folder, 'libvirtd.conf');
     writeFileSync(config, [
       `unix_sock_dir = "${run}"`,
@@ -52,7 +53,7 @@ export class TestLibvirtd {
       name: 'test-libvirtd', env: { LIBVIRT_DRIVER_DIR: noDrivers, XDG_RUNTIME_DIR: run },
     });
     await until('the test libvirtd answers', () => {
-      if (this.process.end) throw new Error(this.process.tail());
+      if (this.process.end) throw new Hopeless(this.process.tail());
       return this.virsh('version');
     }, { within: 30 * SECONDS, every: 100 });
     this.holder = new Process('virsh', ['--connect', this.uri, 'event', '--all', '--loop'], { name: 'test-libvirtd-holder' });

@@ -1,32 +1,38 @@
+// The lab on which the worker is tested: its parts do what those tests rely on.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { guestImage, startGuest } from '../lib/guests.mjs';
+import { rawCid, startImageServer } from '../lib/image-server.mjs';
 import { LAB_ADDRESS, Lab, PRIVATE_NETWORK, PUBLIC_NETWORK } from '../lib/lab.mjs';
-import { startImageServer } from '../lib/image-server.mjs';
+import { startTestLibvirtd } from '../lib/libvirtd.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
+import { ed25519Bytes, newSshKey, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
   test('two hypervisor hosts with guests', { timeout: 15 * 60 * SECONDS }, twoHosts);
+  test('a Debian guest', { timeout: 15 * 60 * SECONDS }, debianGuest);
+  test('a libvirtd with the test driver', { timeout: 5 * 60 * SECONDS }, testLibvirtd);
+  test('the image server', { timeout: 5 * 60 * SECONDS }, imageServer);
 });
+
+const libvirtLogs = (lab) => () => lab.hosts.map(({ libvirtd }) => libvirtd?.tail()).join('\n');
 
 async function twoHosts(t) {
   const lab = new Lab();
-  const step = stepsOf(t, () => lab.hosts.map(({ libvirtd }) => libvirtd?.tail()).join('\n'));
+  const step = stepsOf(t, libvirtLogs(lab));
   const guests = [];
-  const images = tempDir('images');
-  let server;
+  let publicGuest;
   try {
-    await step('they have a libvirt each', async () => {
+    await step('they have a libvirt each, and nothing else', async () => {
       await Promise.all([lab.startHost({ name: 'h1' }), lab.startHost({ name: 'h2' })]);
       for (const host of lab.hosts) {
-        assert.deepEqual(await host.domains(), []);
         assert.deepEqual(await host.leftovers(), []);
         assert.match(await host.virsh('net-list'), /public[^]*quarry/);
       }
@@ -35,10 +41,8 @@ async function twoHosts(t) {
     const [left, right] = lab.hosts;
     await step('guests of the same name and address run on both', async () => {
       const image = await guestImage('busybox');
-      const inPrivate = { network: PRIVATE_NETWORK.name, gateway: PRIVATE_NETWORK.gateway, prefixLen: PRIVATE_NETWORK.prefixLen };
-      guests.push(...await Promise.all(lab.hosts.map((host) => (
-        startGuest(host, { name: 'vm', image, address: '10.130.0.5', ...inPrivate })
-      ))));
+      const place = { network: PRIVATE_NETWORK.name, ...PRIVATE_NETWORK, address: '10.130.0.5' };
+      guests.push(...await Promise.all(lab.hosts.map((host) => startGuest(host, { ...place, name: 'vm', image }))));
       for (const guest of guests) {
         await guest.says(/quarry-guest: ready/);
         assert.ok(await guest.host.reachable(guest.address, 22));
@@ -46,8 +50,195 @@ async function twoHosts(t) {
         assert.deepEqual((await guest.host.domains()).map(({ name, state }) => [name, state]), [['vm', 'running']]);
       }
     });
+
+    await step('a guest of the routed network is reached from outside its host, by both families', async () => {
+      const image = await guestImage('busybox');
+      const userData = '#!/bin/sh\necho "it says: hello"\n';
+      publicGuest = await startGuest(left, {
+        name: 'public-vm', image, userData, network: PUBLIC_NETWORK, address: left.publicAddress(1),
+        prefixLen: left.publicPrefixLen, gateway: left.publicGateway,
+        v6: { address: left.publicAddressV6(1), prefixLen: 64, gateway: left.publicGatewayV6 },
+      });
+      await publicGuest.says(/it says: hello/);
+      assert.equal(publicGuest.address, '10.131.1.10');
+      const answer = await fetch(`http://${publicGuest.address}/cgi-bin/state`);
+      assert.match(await answer.text(), /^hostname public-vm$/m);
+      assert.equal((await fetch(`http://[${left.publicAddressV6(1)}]/cgi-bin/state`)).status, 200);
+      assert.ok(await right.reachable(publicGuest.address, 22), 'not from the other host');
+    });
+
+    await step('its disk outlives its reboot, and grows under it', async () => {
+      await left.virsh('reboot', 'public-vm', '--mode', 'acpi');
+      await publicGuest.says(/quarry-guest: boot 2[^]*quarry-guest: ready/);
+      await left.virsh('blockresize', 'public-vm', 'vda', '3GiB');
+      await publicGuest.says(/quarry-guest: disk 3221225472/);
+    });
+
+    await step('guests run on while libvirtd is killed', async () => {
+      const pid = await pidOf(left, 'vm');
+      await left.killLibvirtd();
+      await assert.rejects(left.virsh('list'), /Failed to connect/);
+      assert.ok(await left.reachable('10.130.0.5', 22));
+      await left.restartLibvirtd();
+      assert.equal(await stateOf(left, 'vm'), 'running');
+      assert.equal(await pidOf(left, 'vm'), pid);
+    });
+
+    await step('a host that is cut off reaches nobody, and the other does', async () => {
+      const server = await startImageServer({ address: LAB_ADDRESS });
+      try {
+        const cid = server.addBlock('hello');
+        assert.equal(await left.fetch(`${server.url}/ipfs/${cid}?format=raw`), 'hello');
+        left.cutChain();
+        await assert.rejects(left.fetch(`${server.url}/ipfs/${cid}`));
+        assert.equal(await right.fetch(`${server.url}/ipfs/${cid}`), 'hello');
+        left.healChain();
+        assert.equal(await left.fetch(`${server.url}/ipfs/${cid}`), 'hello');
+      } finally {
+        await server.close();
+      }
+    });
+
+    await step('what guests leave is seen, until they are gone', async () => {
+      const kinds = (await left.leftovers()).map((line) => line.replace(/ .*/, ''));
+      for (const kind of ['domain', 'link', 'process', 'file']) assert.ok(kinds.includes(kind), `no ${kind} in ${kinds}`);
+      for (const guest of [...guests, publicGuest]) await guest.remove();
+      for (const host of lab.hosts) assert.deepEqual(await host.leftovers(), []);
+    });
   } finally {
-    await server?.close();
     await lab.close();
   }
+}
+
+async function stateOf(host, domain) {
+  return (await host.domains()).find(({ name }) => name === domain).state;
+}
+
+async function pidOf(host, domain) {
+  const line = (await host.leftovers()).find((line) => /^process/.test(line) && line.includes(`guest=${domain},`));
+  return /^process (\d+)/.exec(line)[1];
+}
+
+async function debianGuest(t) {
+  const lab = new Lab();
+  const step = stepsOf(t, libvirtLogs(lab));
+  try {
+    await step('lets in by key, with the host key that its seed gave it', async (t) => {
+      const host = await lab.startHost({ name: 'h1' });
+      const key = newSshKey('tenant');
+      const hostKey = newSshKey('host');
+      const started = Date.now();
+      const address = host.publicAddress(1);
+      await startGuest(host, {
+        name: 'debian', image: await guestImage('debian'), memoryMib: 1024, vcpus: 2, diskGib: 4,
+        network: PUBLIC_NETWORK, address, prefixLen: host.publicPrefixLen, gateway: host.publicGateway,
+        userData: cloudConfig(key, hostKey),
+      });
+      const login = { address, key, hostKey: ed25519Bytes(hostKey.publicKey) };
+      const disk = await sshInto({ ...login, command: 'cat /sys/class/block/vda/size; sudo df --output=size -B1 / | tail -1; hostname' });
+      t.diagnostic(`SSH ${((Date.now() - started) / SECONDS).toFixed(0)} s after its start`);
+      const [sectors, root, name] = disk.trim().split(/\s+/);
+      assert.equal(Number(sectors) * 512, 4 * 1024 ** 3);
+      assert.ok(Number(root) > 3.5e9, `the root file system has ${root} bytes`);
+      assert.equal(name, 'debian');
+      await until('its agent answers', () => host.virsh('qemu-agent-command', 'debian', '{"execute":"guest-ping"}'), { within: 60 * SECONDS });
+    });
+
+    await step('takes no other host key, and powers off when asked to', async () => {
+      const [host] = lab.hosts;
+      const other = ed25519Bytes(newSshKey('other').publicKey);
+      const login = { address: host.publicAddress(1), key: newSshKey('stranger'), hostKey: other, command: 'true' };
+      await assert.rejects(sshInto({ ...login, within: 1 }), /Host key verification failed/);
+      await host.virsh('shutdown', 'debian');
+      await until('it is off', async () => (await stateOf(host, 'debian')) === 'shut off', { within: 120 * SECONDS });
+    });
+  } finally {
+    await lab.close();
+  }
+}
+
+function cloudConfig(key, hostKey) {
+  const config = {
+    users: [{ name: 'quarry', sudo: 'ALL=(ALL) NOPASSWD:ALL', shell: '/bin/bash', ssh_authorized_keys: [key.publicKey] }],
+    ssh_keys: { ed25519_private: readFileSync(hostKey.file, 'utf8'), ed25519_public: hostKey.publicKey },
+  };
+  return `#cloud-config\n${JSON.stringify(config)}`;
+}
+
+const TEST_DOMAIN = '<domain type="test"><name>mine</name><memory unit="MiB">64</memory><os><type>hvm</type></os></domain>';
+
+async function testLibvirtd() {
+  const libvirtd = await startTestLibvirtd();
+  const file = join(tempDir('domain'), 'mine.xml');
+  writeFileSync(file, TEST_DOMAIN);
+  await libvirtd.virsh('define', file);
+  await libvirtd.virsh('start', 'mine');
+  const names = (domains) => domains.map(({ name, state }) => `${name}: ${state}`).sort();
+  assert.deepEqual(names(await libvirtd.domains()), ['mine: running', 'test: running']);
+  await libvirtd.kill();
+  await assert.rejects(libvirtd.virsh('list'), /Failed to connect/);
+  await libvirtd.restart();
+  assert.deepEqual(names(await libvirtd.domains()), ['test: running']);
+  await libvirtd.stop();
+}
+
+async function imageServer(t) {
+  const folder = tempDir('images');
+  const image = randomBytes(300_000);
+  writeFileSync(join(folder, 'image.raw'), image);
+  const server = await startImageServer({ folder });
+  const url = server.urlOf('image.raw');
+  const get = async (headers = {}) => {
+    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(2 * SECONDS) });
+    return { status: answer.status, etag: answer.headers.get('etag'), body: Buffer.from(await answer.arrayBuffer()) };
+  };
+  after(() => server.close());
+
+  await t.test('gives a file, and a part of it', async () => {
+    const { status, etag, body } = await get();
+    assert.equal(status, 200);
+    assert.deepEqual(body, image);
+    const part = await get({ range: 'bytes=100-', 'if-range': etag });
+    assert.equal(part.status, 206);
+    assert.deepEqual(part.body, image.subarray(100));
+    assert.equal((await get({ range: 'bytes=100-', 'if-range': '"other"' })).status, 200);
+    assert.equal((await get({ range: 'bytes=300000-' })).status, 416);
+    assert.deepEqual(server.requestsOf('/image.raw').map(({ range, sent }) => [range, sent]), [
+      [undefined, 300_000], ['bytes=100-', 299_900], ['bytes=100-', 300_000], ['bytes=300000-', 0],
+    ]);
+    assert.equal((await fetch(server.urlOf('none'))).status, 404);
+  });
+
+  await t.test('fails in the ways it is told to, as often as it is told', async () => {
+    server.fail('/image.raw', { breakAfter: 100_000, times: 1 });
+    await assert.rejects(get());
+    assert.equal(server.requests.at(-1).sent, 100_000);
+    assert.deepEqual((await get()).body, image);
+
+    server.fail('/image.raw', { status: 503, times: 2 });
+    assert.deepEqual([(await get()).status, (await get()).status, (await get()).status], [503, 503, 200]);
+
+    server.fail('/image.raw', { wrongByteAt: 200_000 });
+    const { body } = await get();
+    assert.deepEqual(body.findIndex((byte, index) => byte !== image[index]), 200_000);
+    assert.equal((await get({ range: 'bytes=200000-200000' })).body[0], body[200_000]);
+
+    server.fail('/image.raw', { ignoresRange: true });
+    assert.equal((await get({ range: 'bytes=5-' })).status, 200);
+
+    server.fail('/image.raw', { stallAfter: 100_000 });
+    await assert.rejects(get(), /timeout/);
+    assert.equal(server.requests.at(-1).sent, 100_000);
+    server.heal('/image.raw');
+    assert.deepEqual((await get()).body, image);
+  });
+
+  await t.test('gives raw blocks by their CID', async () => {
+    // As `ipfs add --cid-version 1 --raw-leaves` names it.
+    assert.equal(rawCid('hello world\n'), 'bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4');
+    const cid = server.addBlock(image.subarray(0, 10));
+    const answer = await fetch(`${server.url}/ipfs/${cid}?format=raw`);
+    assert.deepEqual(Buffer.from(await answer.arrayBuffer()), image.subarray(0, 10));
+    assert.equal(server.requests.at(-1).query, 'format=raw');
+  });
 }
