@@ -1,5 +1,5 @@
 use quarry_hypervisor::{Accelerator, Attachment};
-use quarry_primitives::node::NodeId;
+use quarry_primitives::{text::Text, NodeId};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -7,12 +7,14 @@ use std::{
 };
 
 /// All that an operator sets, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The node's name on chain.
     pub node_id: NodeId,
     /// Where VMs, images and the worker's own state lie.
     pub data_dir: PathBuf,
+    /// Where the node stands, for its metrics: as a text or as coordinates, or empty.
+    pub geolocation: Text<64>,
     /// The chain.
     pub chain: ChainSettings,
     /// The worker's key.
@@ -36,7 +38,7 @@ pub struct Settings {
 }
 
 /// Where the chain is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChainSettings {
     /// RPC endpoints (`ws://`, `wss://`), in order of preference.
     pub endpoints: Vec<String>,
@@ -45,14 +47,14 @@ pub struct ChainSettings {
 }
 
 /// Where the worker's key is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeySettings {
     /// The key file.
     pub file: PathBuf,
 }
 
 /// How libvirt is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HypervisorSettings {
     /// libvirt's URI.
     pub uri: String,
@@ -61,7 +63,7 @@ pub struct HypervisorSettings {
 }
 
 /// How operations are carried out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OperationSettings {
     /// How many run at once.
     pub parallel: usize,
@@ -74,7 +76,7 @@ pub struct OperationSettings {
 }
 
 /// Which open requests are claimed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClaimSettings {
     /// Whether any are.
     pub enabled: bool,
@@ -83,7 +85,7 @@ pub struct ClaimSettings {
 }
 
 /// Where disk images come from, and how many are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageSettings {
     /// What the store may take on disk.
     pub store_bytes: u64,
@@ -102,7 +104,7 @@ pub struct ImageSettings {
 }
 
 /// What guests are plugged into.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NetworkSettings {
     /// For VMs with an address of the node's own pool.
     pub own: Option<Attachment>,
@@ -121,7 +123,7 @@ pub struct NetworkSettings {
 }
 
 /// A network on which the worker gives addresses itself, behind NAT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PrivateNetwork {
     /// What guests are plugged into.
     pub attachment: Attachment,
@@ -132,7 +134,7 @@ pub struct PrivateNetwork {
 }
 
 /// When the node takes no new VMs, in per mille.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ThresholdSettings {
     /// Of the CPU.
     pub cpu: u16,
@@ -145,7 +147,7 @@ pub struct ThresholdSettings {
 }
 
 /// The local HTTP server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
     /// Where it listens, on loopback only; none for none.
     pub listen: Option<SocketAddr>,
@@ -161,7 +163,7 @@ pub enum LogFormat {
 }
 
 /// What is logged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
     /// How they look.
     pub format: LogFormat,
