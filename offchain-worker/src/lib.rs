@@ -1,4 +1,15 @@
 //! The daemon beside a hypervisor: reads its node's work from the chain, makes libvirt match it, reports.
 
 pub mod config;
+pub mod crash;
+pub mod commands;
+pub mod engine;
+pub mod folders;
+pub mod http;
+pub mod identity;
+pub mod lock;
 pub mod logs;
+pub mod metrics;
+pub mod network;
+pub mod reconcile;
+pub mod state;

@@ -1,0 +1,4 @@
+//! The verbs of `quarry-worker`.
+
+pub mod run;
+pub mod status;

@@ -1,0 +1,258 @@
+//! `quarry-worker run`: the daemon.
+
+use crate::{
+    config::Settings,
+    engine::{Engine, Parts},
+    folders::{FolderError, Folders},
+    http::{HttpError, Server, StatusBoard},
+    lock::{self, Lock, LockError},
+    metrics::{Metrics, MetricsError},
+    state::{State, StateError},
+};
+use quarry_client::{
+    Chain, ChainOptions, EndpointError, KeyFileError, Reports, SenderStatus, WorkerKey,
+};
+use quarry_hypervisor::{Accelerator, Hypervisor, Libvirt};
+use quarry_images::{OpenError, Store, StoreSettings};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{signal, SignalKind},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+/// After the start, uses of the key by others are those of the worker before, whose last reports land.
+const HANDOVER: Duration = Duration::from_secs(60);
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// Another worker.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The data folder.
+    #[error(transparent)]
+    Folders(#[from] FolderError),
+    /// What is remembered.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The image store.
+    #[error(transparent)]
+    Images(#[from] OpenError),
+    /// The endpoints.
+    #[error(transparent)]
+    Endpoints(#[from] EndpointError),
+    /// libvirt.
+    #[error(transparent)]
+    Hypervisor(#[from] quarry_hypervisor::Error),
+    /// The HTTP server.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Signals, the data folder itself.
+    #[error("{0}: {1}")]
+    Io(PathBuf, io::Error),
+    /// Somebody else uses the key.
+    #[error("another worker signs with this worker's key on this chain: this one, the older, stops; each host needs a key of its own")]
+    KeyInUse,
+}
+
+impl RunError {
+    /// The process's exit code, by which systemd knows whether another start makes sense.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::KeyInUse | Self::Lock(LockError::Taken { .. }) => 69,
+            Self::Key(_) | Self::Endpoints(_) | Self::State(_) => 78,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs until a signal, or until another worker takes over.
+pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> {
+    let settings = Arc::new(settings);
+    let data_dir = &settings.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(|error| RunError::Io(data_dir.clone(), error))?;
+    let _data_lock = Lock::take(&data_dir.join("worker.lock"), "this data_dir")?;
+    let uri = &settings.hypervisor.uri;
+    let _libvirt_lock = Lock::take(&lock::of_libvirt(uri), uri)?;
+    let key = WorkerKey::read(&settings.key.file)?;
+    let board = StatusBoard::new(settings.node_id.as_str().unwrap_or_default(), uri);
+    board.update(|status| status.worker = Some(key.address()));
+    let metrics = Metrics::new()?;
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    if let Some(listen) = settings.http.listen {
+        let server = Server::bind(listen, data_dir).await?;
+        tokio::spawn(server.serve(board.clone(), metrics.clone(), stop.clone()));
+    }
+    let chain = Chain::start(ChainOptions {
+        genesis: settings.chain.genesis.map(Into::into),
+        ..ChainOptions::new(&settings.chain.endpoints)
+    })?;
+    tokio::spawn(publish_connection(chain.clone(), board.clone(), metrics.clone()));
+    tracing::info!(worker = %key.address(), "waiting for the chain and for libvirt");
+    let Some(genesis) = until(&stop, ready(&chain, &board)).await else { return Ok(()) };
+    let hypervisor = Libvirt::connect(uri)?;
+    let Some(accelerator) = until(&stop, accelerator(&settings, &hypervisor, &board)).await else {
+        return Ok(());
+    };
+    let account = key.public();
+    let reports = Reports::spawn(chain.clone(), key, settings.node_id.clone());
+    let node_name = settings.node_id.as_str().unwrap_or_default();
+    let engine = Engine::new(Parts {
+        filters: hypervisor.supports_filters()?,
+        folders: Folders::open(&data_dir.join("vms"))?,
+        images: Store::open(store_settings(&settings))?,
+        state: State::open(data_dir, &genesis, node_name)?,
+        chain,
+        genesis,
+        account,
+        hypervisor,
+        accelerator,
+        accept_loss,
+        board: board.clone(),
+        metrics: metrics.clone(),
+        settings: settings.clone(),
+        reports: reports.clone(),
+    });
+    let engine = tokio::spawn(engine.run(stop.clone()));
+    let taken_over = watch_key(reports.status(), &metrics, &stop).await;
+    stop.cancel();
+    if let Err(error) = engine.await {
+        tracing::error!(%error, "the core broke off");
+    }
+    if taken_over {
+        return Err(RunError::KeyInUse);
+    }
+    Ok(())
+}
+
+async fn until<T>(
+    stop: &CancellationToken,
+    work: impl std::future::Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        done = work => Some(done),
+    }
+}
+
+/// The loop that says so later is not there yet.
+async fn alive<T>(board: &StatusBoard, work: impl std::future::Future<Output = T>) -> T {
+    let mut beat = tokio::time::interval(Duration::from_secs(5));
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = beat.tick() => board.beat(),
+        }
+    }
+}
+
+async fn ready(chain: &Chain, board: &StatusBoard) -> [u8; 32] {
+    let (genesis, _) = alive(board, chain.ready()).await;
+    board.update(|status| {
+        status.chain.genesis = Some(format!("0x{}", data_encoding::HEXLOWER.encode(&genesis.0)));
+    });
+    genesis.0
+}
+
+/// How guests run, once libvirt answers.
+async fn accelerator(
+    settings: &Settings,
+    hypervisor: &Arc<Libvirt>,
+    board: &StatusBoard,
+) -> Accelerator {
+    let mut told = false;
+    loop {
+        let asked = hypervisor.clone();
+        match tokio::task::spawn_blocking(move || asked.host()).await {
+            Ok(Ok(host)) => {
+                tracing::info!(hypervisor = host.hypervisor, "libvirt answers");
+                board.update(|status| {
+                    status.hypervisor.description = Some(host.hypervisor);
+                    status.hypervisor.connected = true;
+                });
+                return settings.hypervisor.accelerator.unwrap_or(host.accelerator);
+            }
+            Ok(Err(error)) if !told => {
+                told = true;
+                tracing::warn!(%error, "waiting for libvirt");
+            }
+            Ok(Err(_)) => (),
+            Err(error) => tracing::error!(%error, "asking libvirt broke off"),
+        }
+        alive(board, tokio::time::sleep(Duration::from_secs(2))).await;
+    }
+}
+
+async fn publish_connection(chain: Chain, board: Arc<StatusBoard>, metrics: Arc<Metrics>) {
+    let mut connection = chain.connection();
+    loop {
+        let endpoint = connection.borrow_and_update().endpoint.clone();
+        board.chain(endpoint.as_deref());
+        metrics.set_chain(endpoint.as_deref());
+        if connection.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for the end: whether it is that another worker signs with this key.
+async fn watch_key(
+    mut sender: watch::Receiver<SenderStatus>,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> bool {
+    let begun = tokio::time::Instant::now();
+    let mut known = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            changed = sender.changed() => if changed.is_err() { return false },
+        }
+        let status = sender.borrow_and_update().clone();
+        metrics.set_reports_under_way(status.queued + status.under_way);
+        if status.foreign_nonce_seen > known {
+            known = status.foreign_nonce_seen;
+            if begun.elapsed() > HANDOVER {
+                tracing::error!("another worker signs with this worker's key");
+                return true;
+            }
+            tracing::warn!("somebody else signs with this worker's key; if that is the worker before this one, it stops by itself");
+        }
+    }
+}
+
+fn store_settings(settings: &Settings) -> StoreSettings {
+    let images = &settings.images;
+    StoreSettings {
+        dir: settings.data_dir.join("images"),
+        store_bytes: images.store_bytes,
+        max_file_bytes: images.max_file_bytes,
+        max_virtual_bytes: images.max_virtual_bytes,
+        local_dir: images.local_dir.clone(),
+        gateways: images.gateways.clone(),
+        allow_http: images.allow_http,
+        stall: images.stall,
+    }
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> Result<(), RunError> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let failed = |error| RunError::Io("signals".into(), error);
+        let mut signals = signal(kind).map_err(failed)?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(())
+}

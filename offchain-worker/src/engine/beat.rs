@@ -1,0 +1,103 @@
+//! Heartbeats: sent as soon as they are due by the best block.
+
+use super::{Engine, Time};
+use crate::metrics;
+use quarry_client::{Outcome, ReadError, Report};
+use quarry_primitives::{node::NodeRecord, BlockNumber, Hash};
+use std::{
+    sync::{atomic::Ordering, Arc},
+    time::Duration,
+};
+use tokio::time::{interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// A heartbeat that is not in a block by then is sent anew.
+const SEND_AGAIN: Duration = Duration::from_secs(60);
+/// Where no block tells that one is due.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often heartbeats and metrics are due, in live blocks.
+#[derive(Clone, Copy)]
+struct Rhythm {
+    heartbeats: BlockNumber,
+    metrics: BlockNumber,
+}
+
+/// The heartbeat that was sent last: after which one, and when.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Sent {
+    after: Option<BlockNumber>,
+    at: Time,
+}
+
+impl Engine {
+    /// Beats until it is told to stop.
+    pub(super) async fn beat(self: Arc<Self>, stop: CancellationToken) {
+        let mut best = self.chain.best();
+        let mut clock = interval(LOOK_AGAIN);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sent = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = best.changed() => if changed.is_err() { return },
+                _ = clock.tick() => (),
+            }
+            let Some(block) = *best.borrow_and_update() else { continue };
+            if let Err(error) = self.beat_if_due(block.hash, &mut sent).await {
+                tracing::debug!(%error, "whether a heartbeat is due cannot be read");
+            }
+        }
+    }
+
+    async fn beat_if_due(
+        self: &Arc<Self>,
+        hash: Hash,
+        sent: &mut Option<Sent>,
+    ) -> Result<(), ReadError> {
+        let at = self.chain.at(hash);
+        let Some(node) = at.node(&self.settings.node_id).await?.map(|view| view.node) else {
+            return Ok(());
+        };
+        let rhythm =
+            Rhythm { heartbeats: at.heartbeat_every().await?, metrics: at.metrics_every().await? };
+        let live_block = at.live_blocks().await?;
+        let now = self.now();
+        let waiting = sent.is_some_and(|sent| {
+            sent.after == node.last_heartbeat && now.saturating_sub(sent.at) < SEND_AGAIN
+        });
+        let ours = node.worker == self.account;
+        if !ours || waiting || !is_due(node.last_heartbeat, rhythm.heartbeats, live_block) {
+            return Ok(());
+        }
+        *sent = Some(Sent { after: node.last_heartbeat, at: now });
+        self.send_heartbeat(&node, is_due(node.last_metrics, rhythm.metrics, live_block));
+        Ok(())
+    }
+
+    fn send_heartbeat(self: &Arc<Self>, node: &NodeRecord, with_metrics: bool) {
+        let metrics = with_metrics.then(|| self.host_metrics(node)).flatten().map(Box::new);
+        let accepting = self.accepting.load(Ordering::Relaxed);
+        let answer = self.reports.send(Report::Heartbeat { accepting, metrics });
+        let engine = self.clone();
+        tokio::spawn(async move {
+            match answer.await {
+                Outcome::Finalized { .. } => {
+                    engine.metrics.heartbeat();
+                    engine.metrics.report("heartbeat", metrics::Outcome::Done);
+                }
+                Outcome::Superseded | Outcome::Stale => {
+                    engine.metrics.report("heartbeat", metrics::Outcome::Dropped);
+                }
+                Outcome::Refused { error } => {
+                    tracing::warn!(%error, "a heartbeat was refused");
+                    engine.metrics.report("heartbeat", metrics::Outcome::Failed);
+                }
+            }
+        });
+    }
+}
+
+fn is_due(last: Option<BlockNumber>, every: BlockNumber, now: BlockNumber) -> bool {
+    last.is_none_or(|last| now >= last.saturating_add(every))
+}

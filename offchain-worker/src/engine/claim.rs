@@ -1,0 +1,133 @@
+//! Open requests: claimed when all that their launch needs is here, and not by all nodes at once.
+
+use super::{fetch::wanted, Engine};
+use crate::metrics;
+use quarry_client::{Outcome, ReadError, Report};
+use quarry_images::{FetchError, Held};
+use quarry_primitives::{api::OpenRequest, request::RequestId, Hash};
+use rand::Rng;
+use std::{
+    collections::HashMap,
+    sync::{atomic::Ordering, Arc},
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// The wait before a claim is random and up to this: nodes that all took the first request they see
+/// would all but one have worked in vain.
+const UP_TO: Duration = Duration::from_secs(18);
+/// A request that could not be claimed is let alone for so long.
+const LET_ALONE: Duration = Duration::from_secs(300);
+/// How many are prepared at once.
+const AT_ONCE: usize = 4;
+
+/// Why a request was not claimed.
+#[derive(Debug, thiserror::Error)]
+enum ClaimError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("its launch would fail: {0}")]
+    Fetch(#[from] FetchError),
+    #[error("it is not open to this node any more")]
+    Gone,
+    #[error("the chain gave it to somebody else, or took it back")]
+    Late,
+}
+
+/// Requests that are prepared, or were and failed, and until when they are let alone.
+type Known = HashMap<RequestId, super::Time>;
+
+impl Engine {
+    /// Claims until it is told to stop.
+    pub(super) async fn claim(self: Arc<Self>, stop: CancellationToken) {
+        if !self.settings.claims.enabled {
+            return;
+        }
+        let mut finalized = self.chain.finalized();
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let mut known = Known::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = finalized.changed() => if changed.is_err() { return },
+            }
+            let Some(latest) = *finalized.borrow_and_update() else { continue };
+            if !self.accepting.load(Ordering::Relaxed) || !latest.may_act() {
+                continue;
+            }
+            match self.open_requests(latest.block.hash).await {
+                Ok(open) => self.consider(open, &mut known, &turns),
+                Err(error) => tracing::debug!(%error, "open requests cannot be read"),
+            }
+        }
+    }
+
+    async fn open_requests(&self, hash: Hash) -> Result<Vec<OpenRequest>, ReadError> {
+        let mut open = self.chain.at(hash).open_for(&self.settings.node_id).await?;
+        open.retain(|request| request.price >= self.settings.claims.min_price);
+        Ok(open)
+    }
+
+    fn consider(
+        self: &Arc<Self>,
+        open: Vec<OpenRequest>,
+        known: &mut Known,
+        turns: &Arc<Semaphore>,
+    ) {
+        let now = self.now();
+        known.retain(|_, until| *until > now);
+        for request in open {
+            if known.contains_key(&request.request_id) {
+                continue;
+            }
+            let Ok(turn) = turns.clone().try_acquire_owned() else { return };
+            known.insert(request.request_id, now + LET_ALONE);
+            let engine = self.clone();
+            tokio::spawn(async move {
+                let _turn = turn;
+                let id = request.request_id;
+                match engine.try_claim(request).await {
+                    Ok(()) => tracing::info!(request = %id, "claimed"),
+                    Err(error) => tracing::info!(request = %id, %error, "not claimed"),
+                }
+            });
+        }
+    }
+
+    async fn try_claim(&self, request: OpenRequest) -> Result<(), ClaimError> {
+        let id = request.request_id;
+        let wait = rand::thread_rng().gen_range(Duration::ZERO..UP_TO);
+        sleep(wait).await;
+        // Held until the claim is decided, so that the store does not drop it meanwhile.
+        let _image = self.provide(&request).await?;
+        let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
+        if !self.open_requests(latest.block.hash).await?.iter().any(|open| open.request_id == id) {
+            return Err(ClaimError::Gone);
+        }
+        let claim =
+            Report::Claim { plan_id: request.plan_id, request_id: id, owner: request.owner };
+        match self.reports.send(claim).await {
+            Outcome::Finalized { .. } => {
+                self.metrics.report("claim", metrics::Outcome::Done);
+                Ok(())
+            }
+            _ => {
+                self.metrics.report("claim", metrics::Outcome::Dropped);
+                Err(ClaimError::Late)
+            }
+        }
+    }
+
+    async fn provide(&self, request: &OpenRequest) -> Result<Held, ClaimError> {
+        let image = self.images.get(&wanted(&request.image)).await?;
+        let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
+        let vm = self.chain.at(latest.block.hash).vm(request.request_id).await?;
+        let cid = vm.ok_or(ClaimError::Gone)?.request.cloud_init_cid;
+        if let Some(cid) = cid.as_ref().and_then(|cid| cid.as_str()) {
+            // A tenant may name what nobody serves; the node that claims that pays for the failure.
+            self.images.user_data(cid).await?;
+        }
+        Ok(image)
+    }
+}

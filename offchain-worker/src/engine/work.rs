@@ -1,0 +1,147 @@
+//! The node's work, as a finalized block has it.
+
+use super::{lock, Engine};
+use crate::{identity::Identity, network};
+use quarry_client::{Finalized, ReadError};
+use quarry_primitives::{api::WorkItem, node::NodeRecord};
+use std::{
+    collections::HashMap,
+    sync::{atomic::Ordering, Arc},
+    time::Instant,
+};
+use uuid::Uuid;
+
+impl Engine {
+    /// Reads what the chain wants at a finalized block. The list itself is read only where the node's
+    /// work changed since it was read last.
+    pub(super) async fn read_work(&self, finalized: Finalized) -> Result<(), ReadError> {
+        let known_at = Instant::now();
+        let at = self.chain.at(finalized.block.hash);
+        let node = at.node(&self.settings.node_id).await?.map(|view| view.node);
+        let live_block = at.live_blocks().await?;
+        let syncing = self.chain.is_syncing().await?;
+        self.note_block(finalized, syncing, node.as_ref());
+        let version = node.as_ref().map(|node| node.work_version);
+        let changed = {
+            let mut table = self.table();
+            table.live_block = live_block;
+            table.authority = finalized.may_act()
+                && !syncing
+                && finalized.block.number >= table.seen_block.max(table.seen_by_domains);
+            table.work_version != Some(version)
+        };
+        if changed {
+            let items = match &node {
+                Some(_) => at.work_for(&self.settings.node_id).await?,
+                None => Vec::new(),
+            };
+            let next_request_id = at.next_request_id().await?;
+            self.take_work(items);
+            let mut table = self.table();
+            table.next_request_id = next_request_id;
+            table.work_version = Some(version);
+            table.has_work = true;
+            table.work_known_at = Some(known_at);
+        }
+        self.remember(finalized);
+        Ok(())
+    }
+
+    /// Makes the next reading a whole one.
+    pub(super) fn forget_work_version(&self) {
+        self.table().work_version = None;
+    }
+
+    fn take_work(&self, items: Vec<WorkItem>) {
+        self.guard_against_loss(&items);
+        self.ensure_filter(&items);
+        let mut items: HashMap<Uuid, Arc<WorkItem>> = items
+            .into_iter()
+            .map(|item| (Identity::of(self.genesis, &item).uuid(), Arc::new(item)))
+            .collect();
+        let mut table = self.table();
+        for (uuid, vm) in table.vms.iter_mut() {
+            let item = items.remove(uuid);
+            let is_new = item.is_some() && vm.item.is_none();
+            vm.take(item);
+            if is_new && vm.found.folder.as_ref().is_some_and(|f| f.orphan_for.is_some()) {
+                self.un_orphan(*uuid, vm);
+            }
+        }
+        for (uuid, item) in items {
+            table.vms.entry(uuid).or_default().take(Some(item));
+        }
+    }
+
+    /// What was an orphan and is wanted again ages from nought if it is ever one again.
+    fn un_orphan(&self, uuid: Uuid, vm: &mut super::table::Vm) {
+        if let Err(error) = self.folders.change(uuid, |manifest| manifest.orphan_since = None) {
+            tracing::warn!(%uuid, %error, "still marked as an orphan");
+        } else if let Some(folder) = &mut vm.found.folder {
+            folder.orphan_for = None;
+        }
+    }
+
+    /// A data folder without any memory, on a node whose VMs ran already, is more likely an unmounted
+    /// disk than a loss.
+    fn guard_against_loss(&self, items: &[WorkItem]) {
+        if self.may_lose.load(Ordering::Relaxed) {
+            return;
+        }
+        let ran = items.iter().filter(|item| item.launched).count();
+        if ran == 0 {
+            self.may_lose.store(true, Ordering::Relaxed);
+            return;
+        }
+        tracing::error!(
+            data_dir = %self.settings.data_dir.display(),
+            vms = ran,
+            "the data folder is new, and the chain has VMs that ran here: mount the disk that they lie \
+             on and start again; if they are lost, start with --accept-loss",
+        );
+    }
+
+    /// Guests are plugged in only behind the filter as the config and the pools have it now.
+    fn ensure_filter(&self, items: &[WorkItem]) {
+        if !self.settings.network.filter || !self.filters {
+            return;
+        }
+        let name = self.filter_name.clone();
+        let policy = network::policy(name, &self.settings.network, items.iter());
+        let mut current = lock(&self.policy);
+        if current.as_ref() == Some(&policy) {
+            return;
+        }
+        match self.hypervisor.ensure_filter(&policy) {
+            Ok(()) => *current = Some(policy),
+            // Without it no guest starts: its domain names the filter.
+            Err(error) => tracing::error!(%error, "the network filter cannot be made"),
+        }
+    }
+
+    fn note_block(&self, finalized: Finalized, syncing: bool, node: Option<&NodeRecord>) {
+        let number = finalized.block.number;
+        self.metrics.set_finalized(number);
+        self.board.finalized(number, syncing);
+        let registered = node.is_some_and(|node| node.worker == self.account);
+        self.board.update(|status| status.registered = registered);
+        if !finalized.may_act() {
+            tracing::warn!(number, standing = ?finalized.standing, "this chain is not the one, or not as far, as it was: nothing is stopped or removed by its word");
+        }
+    }
+
+    fn remember(&self, finalized: Finalized) {
+        // A chain that was reset would else never count as one that lags behind.
+        let taken = self.may_lose.load(Ordering::Relaxed);
+        if !finalized.may_act() || !taken {
+            return;
+        }
+        let mut state = lock(&self.state);
+        if let Err(error) = state.saw(finalized.block.number) {
+            tracing::error!(%error, "the highest finalized block is not remembered");
+        }
+        let seen = state.seen();
+        drop(state);
+        self.table().seen_block = seen;
+    }
+}

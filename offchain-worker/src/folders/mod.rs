@@ -1,0 +1,252 @@
+//! The folders of the node's VMs: `<data_dir>/vms/<name>/` with the disk, the seed, the guest's host key,
+//! the serial log, and a manifest that says whose they are.
+//!
+//! A folder appears whole, by a rename, and its manifest goes last. This process alone writes here (the
+//! worker holds a lock), so manifests are read once, at the start.
+
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+pub use manifest::Manifest;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs, io,
+    net::Ipv4Addr,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use uuid::Uuid;
+
+const DISK: &str = "disk.qcow2";
+const SEED: &str = "seed.img";
+const HOST_KEY: &str = "host_key";
+const SERIAL_LOG: &str = "serial.log";
+/// A folder that is being made.
+const DRAFT: &str = ".new-";
+
+/// Why a folder could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The file system refuses.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not there.
+    #[error("there is no folder of VM {0}")]
+    NoFolder(Uuid),
+}
+
+type Result<T> = std::result::Result<T, FolderError>;
+
+trait At<T> {
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| FolderError::Io { path: path.to_owned(), source })
+    }
+}
+
+/// Where a VM's files are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Paths(PathBuf);
+
+impl Paths {
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its disk.
+    pub fn disk(&self) -> PathBuf {
+        self.0.join(DISK)
+    }
+
+    /// Its seed.
+    pub fn seed(&self) -> PathBuf {
+        self.0.join(SEED)
+    }
+
+    /// The guest's SSH host key.
+    pub fn host_key(&self) -> PathBuf {
+        self.0.join(HOST_KEY)
+    }
+
+    /// What the guest wrote to its serial console.
+    pub fn serial_log(&self) -> PathBuf {
+        self.0.join(SERIAL_LOG)
+    }
+
+    /// Whether the disk is there, with something in it.
+    pub fn has_disk(&self) -> bool {
+        fs::metadata(self.disk()).is_ok_and(|disk| disk.is_file() && disk.size() > 0)
+    }
+}
+
+/// All VMs' folders.
+pub struct Folders {
+    root: PathBuf,
+    manifests: Mutex<BTreeMap<Uuid, Manifest>>,
+    /// Addresses of folders that are being made.
+    promised: Mutex<HashSet<Ipv4Addr>>,
+}
+
+impl Folders {
+    /// Reads what is there, and clears what a crash left half made. A folder that says nothing sound of
+    /// itself is left alone: nobody knows what is in it.
+    pub fn open(root: &Path) -> Result<Self> {
+        // The hypervisor's user must get through to the disks; the folder's listing is nobody's.
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(root).at(root)?;
+        let mut manifests = BTreeMap::new();
+        for entry in fs::read_dir(root).at(root)? {
+            let path = entry.at(root)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if name.starts_with(DRAFT) {
+                fs::remove_dir_all(&path).at(&path)?;
+                continue;
+            }
+            match Manifest::read(&path) {
+                Ok(manifest) if manifest.name() == name => {
+                    manifests.insert(manifest.identity().uuid(), manifest);
+                }
+                Ok(_) => {
+                    tracing::warn!(path = %path.display(), "not the folder of the VM that it names; left alone")
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "no VM's folder; left alone")
+                }
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            manifests: Mutex::new(manifests),
+            promised: Mutex::default(),
+        })
+    }
+
+    /// Every VM that has a folder.
+    pub fn list(&self) -> Vec<(Uuid, Manifest)> {
+        lock(&self.manifests).iter().map(|(uuid, manifest)| (*uuid, manifest.clone())).collect()
+    }
+
+    /// What a VM's folder says.
+    pub fn get(&self, uuid: Uuid) -> Option<Manifest> {
+        lock(&self.manifests).get(&uuid).cloned()
+    }
+
+    /// Where a VM's files are.
+    pub fn paths(&self, manifest: &Manifest) -> Paths {
+        Paths(self.root.join(manifest.name()))
+    }
+
+    /// Makes a VM's folder. `fill` puts the files where it is told; only when it is through does the
+    /// folder have its name. What lay there under that name goes, unless there is a disk in it: then
+    /// all stays as it is.
+    pub fn make<E: From<FolderError>>(
+        &self,
+        manifest: Manifest,
+        fill: impl FnOnce(&Paths) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let name = manifest.name();
+        let path = self.root.join(&name);
+        if Paths(path.clone()).has_disk() {
+            return Ok(());
+        }
+        let draft = Paths(self.root.join(format!("{DRAFT}{name}")));
+        remove_tree(draft.folder())?;
+        fs::DirBuilder::new().mode(0o711).create(draft.folder()).at(draft.folder())?;
+        let filled = fill(&draft).and_then(|()| {
+            manifest.write(draft.folder()).at(draft.folder())?;
+            remove_tree(&path)?;
+            Ok(fs::rename(draft.folder(), &path).at(&path)?)
+        });
+        if filled.is_err() {
+            remove_tree(draft.folder())?;
+        } else {
+            lock(&self.manifests).insert(manifest.identity().uuid(), manifest);
+        }
+        filled
+    }
+
+    /// Changes what a folder says.
+    pub fn change(&self, uuid: Uuid, change: impl FnOnce(&mut Manifest)) -> Result<Manifest> {
+        let mut manifest = self.get(uuid).ok_or(FolderError::NoFolder(uuid))?;
+        change(&mut manifest);
+        let folder = self.paths(&manifest);
+        manifest.write(folder.folder()).at(folder.folder())?;
+        lock(&self.manifests).insert(uuid, manifest.clone());
+        Ok(manifest)
+    }
+
+    /// Removes all but the manifest.
+    pub fn remove_files(&self, uuid: Uuid) -> Result<()> {
+        let Some(manifest) = self.get(uuid) else { return Ok(()) };
+        let folder = self.paths(&manifest);
+        // The disk goes last of them: while it is there the folder counts as one that has to be emptied.
+        let mut disk = None;
+        for entry in fs::read_dir(folder.folder()).at(folder.folder())? {
+            let path = entry.at(folder.folder())?.path();
+            if path == folder.disk() {
+                disk = Some(path);
+            } else if path.file_name().is_none_or(|name| name != manifest::MANIFEST) {
+                fs::remove_file(&path).at(&path)?;
+            }
+        }
+        disk.map_or(Ok(()), |disk| fs::remove_file(&disk).at(&disk))
+    }
+
+    /// Removes the folder.
+    pub fn remove(&self, uuid: Uuid) -> Result<()> {
+        if let Some(manifest) = self.get(uuid) {
+            remove_tree(self.paths(&manifest).folder())?;
+            lock(&self.manifests).remove(&uuid);
+        }
+        Ok(())
+    }
+
+    /// Takes the first of these addresses that no VM has, until the promise is dropped.
+    pub fn take_address(&self, candidates: impl Iterator<Item = Ipv4Addr>) -> Option<Promise<'_>> {
+        let mut promised = lock(&self.promised);
+        let used: HashSet<Ipv4Addr> = lock(&self.manifests)
+            .values()
+            .filter_map(|manifest| manifest.private_address)
+            .chain(promised.iter().copied())
+            .collect();
+        let address = candidates.into_iter().find(|address| !used.contains(address))?;
+        promised.insert(address);
+        Some(Promise { folders: self, address })
+    }
+}
+
+/// An address that nobody else gets while this is there.
+pub struct Promise<'a> {
+    folders: &'a Folders,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        lock(&self.folders.promised).remove(&self.address);
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.at(path),
+    }
+}
+
+/// What a panicking thread left behind is whole: each change is one insert or removal.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
