@@ -10,7 +10,7 @@ import { SECONDS, until } from './until.mjs';
 const MIB = 1024 * 1024;
 const SCRIPT = join(import.meta.dirname, '..', '..', 'scripts', 'guest-images');
 
-export const guestFolder = () => join(homedir(), '.cache', 'quarry', 'guests');
+const guestFolder = () => join(homedir(), '.cache', 'quarry', 'guests');
 
 /** The path of a guest's image, "busybox" or "debian"; built if it is not there. */
 export async function guestImage(name) {

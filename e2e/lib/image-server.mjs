@@ -8,19 +8,29 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const CHUNK = 64 * 1024;
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /** The CIDv1 of bytes as one raw block, hashed with SHA-256: in base32, as gateways take it. */
 export function rawCid(bytes) {
+  return cidOfDigest(sha256(bytes));
+}
+
+function cidOfDigest(digest) {
   const VERSION_RAW_SHA256_LENGTH = [0x01, 0x55, 0x12, 0x20];
-  const binary = [...VERSION_RAW_SHA256_LENGTH, ...createHash('sha256').update(bytes).digest()];
+  const binary = [...VERSION_RAW_SHA256_LENGTH, ...digest];
   const bits = binary.map((byte) => byte.toString(2).padStart(8, '0')).join('');
-  const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
   const digits = bits.match(/.{1,5}/g).map((five) => ALPHABET[parseInt(five.padEnd(5, '0'), 2)]);
   return `b${digits.join('')}`;
 }
 
-export function sha256(path) {
-  return `0x${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
+/** The SHA-256 that such a CID names. */
+export function digestOfCid(cid) {
+  const bits = [...cid.slice(1)].map((digit) => ALPHABET.indexOf(digit).toString(2).padStart(5, '0')).join('');
+  return Uint8Array.from(bits.match(/.{8}/g), (byte) => parseInt(byte, 2)).slice(-32);
+}
+
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest();
 }
 
 /**
@@ -33,6 +43,7 @@ export class ImageServer {
   #folder;
   #faults = new Map();
   #blocks = new Map();
+  #files = new Map();
   #server = createServer((request, response) => this.#answer(request, response).catch(() => response.destroy()));
   /** Every request so far: method, path without query, query, range, and how many bytes of the file it got. */
   requests = [];
@@ -56,6 +67,13 @@ export class ImageServer {
   addBlock(bytes) {
     const cid = rawCid(bytes);
     this.#blocks.set(`/ipfs/${cid}`, Buffer.from(bytes));
+    return cid;
+  }
+
+  /** Serves a file as one raw block, however large; returns its CID. */
+  addFile(path) {
+    const cid = rawCid(readFileSync(path));
+    this.#files.set(`/ipfs/${cid}`, path);
     return cid;
   }
 
@@ -115,11 +133,11 @@ export class ImageServer {
   #content(path) {
     const block = this.#blocks.get(path);
     if (block) {
-      const etag = `"${createHash('sha256').update(block).digest('hex').slice(0, 16)}"`;
+      const etag = `"${sha256(block).toString('hex').slice(0, 16)}"`;
       return { size: block.length, etag, open: () => ({ read: (from, to) => block.subarray(from, to), close() {} }) };
     }
-    if (!this.#folder || path.includes('..')) return undefined;
-    const file = join(this.#folder, path);
+    const file = this.#files.get(path) ?? (this.#folder && !path.includes('..') && join(this.#folder, path));
+    if (!file) return undefined;
     const found = statSync(file, { throwIfNoEntry: false });
     if (!found?.isFile()) return undefined;
     return { size: found.size, etag: `"${found.size}-${Math.trunc(found.mtimeMs)}"`, open: () => readerOf(file) };

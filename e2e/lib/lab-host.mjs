@@ -79,6 +79,8 @@ export class LabHost {
     this.#root = readable(join(LAB_FOLDER, name));
     /** For the worker. */
     this.folder = readable(join(this.#root, 'data'));
+    /** For settings and keys. */
+    this.etc = readable(join(this.#root, 'settings'));
     this.address = `10.44.0.${10 + number}`;
     this.publicGateway = `10.131.${number}.1`;
     this.publicPrefixLen = 24;

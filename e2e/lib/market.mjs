@@ -98,13 +98,19 @@ export class Market {
     return account;
   }
 
-  async open({ hosts, params = {}, args = [] }) {
+  /** The file of a chain spec that funds this market's accounts and its hosts' miners. */
+  chainSpec({ hosts, params = {}, plans = [] }) {
     const funded = [...this.#accounts, ...hosts.map(({ miner }) => miner)];
-    const chain = await chainLike('dev', ({ balances, compute, validators }) => {
+    return chainLike('dev', ({ balances, compute, validators }) => {
       balances.balances.push(...funded.map(({ address }) => [address, Number(FUNDS)]));
       compute.params = { ...PARAMS, ...params };
+      compute.plans.push(...plans);
       validators.sessionLength = NO_SESSION_ENDS;
     });
+  }
+
+  async open({ hosts, params, args = [] }) {
+    const chain = await this.chainSpec({ hosts, params });
     this.node = await startChainNode({ args: ['--dev', '--chain', chain, ...args] });
     this.api = await connect(this.node.url);
     this.chronicle = await Chronicle.of(this.api);
@@ -133,6 +139,11 @@ export class Market {
     const failure = failureIn(this.api, eventOf(block, 'sudo.Sudid').sudoResult);
     if (failure) throw new Error(`the admin's ${call.method.method} failed with ${failure}`);
     return block;
+  }
+
+  /** For a chain that began anew. */
+  forgetNonces() {
+    this.#nextAdminNonce = undefined;
   }
 
   #nextAdminNonce;

@@ -20,3 +20,10 @@ export async function occupyPort(address) {
     release: () => new Promise((resolve) => server.close(resolve)),
   };
 }
+
+/** A port that was free a moment ago: for what must come back to its port after a restart. */
+export async function freePort(address) {
+  const { port, release } = await occupyPort(address);
+  await release();
+  return port;
+}
