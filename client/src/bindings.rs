@@ -2,7 +2,13 @@
 //!
 //! What stands in `quarry-primitives` keeps its type there, as [`Static`](subxt::utils::Static); a text of
 //! any bound is an [`AnyText`].
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 #![allow(clippy::expect_used, clippy::panic, rust_2018_idioms)]
 
 use codec::{Decode, Encode};

@@ -75,8 +75,10 @@ impl Call {
         binding: Binding,
         signer: &AnySigner,
     ) -> Result<Signed, CallError> {
-        let failed =
-            |error: ExtrinsicError| CallError { call: self.name.clone(), reason: error.to_string() };
+        let failed = |error: ExtrinsicError| CallError {
+            call: self.name.clone(),
+            reason: error.to_string(),
+        };
         let bytes = (self.sign)(&runtime.client, binding, signer).map_err(failed)?;
         let hash = hash_of(&bytes);
         Ok(Signed { bytes, hash, expires: binding.number.saturating_add(LIFE) })

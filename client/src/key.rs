@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
     /// It is empty.
-    #[error("there is no key: write the words of a secret phrase, or 0x and 64 hexadecimal digits")]
+    #[error(
+        "there is no key: write the words of a secret phrase, or 0x and 64 hexadecimal digits"
+    )]
     Empty,
     /// A word of the phrase is not of the list, or they do not fit together.
     #[error("the secret phrase is wrong: a word is misspelt, missing or in another place")]
@@ -129,8 +131,7 @@ mod tests {
     use sp_runtime::traits::Verify;
 
     const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
-    const PHRASE: &str =
-        "bottom drive obey lake curtain smoke basket hold race lonely fit walk";
+    const PHRASE: &str = "bottom drive obey lake curtain smoke basket hold race lonely fit walk";
     const SEED: &str = "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e";
 
     #[test]

@@ -21,7 +21,9 @@ pub enum KeyFileError {
     #[error("there is no key file {0:?}: make one, or correct its place in the settings")]
     NotFound(PathBuf),
     /// It is there already.
-    #[error("{0:?} exists: a key file is never overwritten; choose another place, or move it away")]
+    #[error(
+        "{0:?} exists: a key file is never overwritten; choose another place, or move it away"
+    )]
     Exists(PathBuf),
     /// It is a link.
     #[error("the key file {0:?} is a symbolic link: name the file itself")]
@@ -86,12 +88,11 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     }
     check_private(path, metadata.mode(), metadata.uid())?;
     let mut text = Zeroizing::new(String::with_capacity(MOST_BYTES as usize));
-    let bytes = file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| {
-        match error.kind() {
+    let bytes =
+        file.take(MOST_BYTES).read_to_string(&mut text).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => KeyFileError::NotAKey(path.into()),
             _ => failed(error),
-        }
-    })?;
+        })?;
     if bytes as u64 == MOST_BYTES {
         return Err(KeyFileError::NotAKey(path.into()));
     }
@@ -180,7 +181,10 @@ mod tests {
         for mode in [0o644, 0o640, 0o604, 0o602, 0o620, 0o610] {
             let (_folder, path) = file_with(mode, SEED);
             let error = WorkerKey::read(&path).unwrap_err();
-            assert!(matches!(error, KeyFileError::NotPrivate { mode: m, .. } if m == mode), "{error}");
+            assert!(
+                matches!(error, KeyFileError::NotPrivate { mode: m, .. } if m == mode),
+                "{error}"
+            );
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
     }
@@ -237,7 +241,10 @@ mod tests {
         for (content, reason) in [("", KeyError::Empty), ("hunter two", KeyError::Phrase)] {
             let (_folder, path) = file_with(0o600, content);
             let error = WorkerKey::read(&path).unwrap_err();
-            assert!(matches!(&error, KeyFileError::Key { error, .. } if *error == reason), "{error}");
+            assert!(
+                matches!(&error, KeyFileError::Key { error, .. } if *error == reason),
+                "{error}"
+            );
             assert!(!error.to_string().contains("hunter"), "{error}");
         }
     }

@@ -118,10 +118,13 @@ impl Report {
         let (subject, identity, urgency) = (self.subject(), self.identity(), self.urgency());
         let newest_only = matches!(self, Self::Heartbeat { .. } | Self::SetAccess(_));
         let ended = self.launch_ended();
+        // A claim names no generation: the same request may be open again later.
+        let lasts = !matches!(self, Self::Claim { .. });
         let mut item = Item::new(self.into_call(node_id)?, urgency);
         item.identity = identity;
         item.subject = Some(subject);
         item.newest_only = newest_only;
+        item.lasts = lasts;
         item.makes_needless = ended.map(|(request_id, generation)| start(request_id, generation));
         Ok(item)
     }
@@ -182,7 +185,9 @@ impl Report {
             Self::SetAccess(access) => Call::new(registry.set_access(node, access.into())),
             Self::Claim { plan_id, request_id, owner } => {
                 let owner = AccountId32(*owner.as_ref());
-                Call::new(compute.submit_compute_request_assignment(node, plan_id, request_id, owner))
+                Call::new(
+                    compute.submit_compute_request_assignment(node, plan_id, request_id, owner),
+                )
             }
             Self::Working { request_id, generation, job_id } => Call::new(
                 compute.update_miner_compute_request(node, request_id, generation, job_id.into()),
@@ -209,7 +214,9 @@ impl Report {
                     reason.into(),
                 ))
             }
-            Self::Done { kind, request_id, generation } => done(node_id, kind, request_id, generation)?,
+            Self::Done { kind, request_id, generation } => {
+                done(node_id, kind, request_id, generation)?
+            }
         })
     }
 }
@@ -223,9 +230,9 @@ fn done(
     let (node, compute) = (node_id.into(), bindings::tx().compute());
     Ok(match kind {
         OperationKind::Launch => return Err(Refusal::NotAReport),
-        OperationKind::Boot => Call::new(
-            compute.submit_compute_boot_request_fulfillment(node, request_id, generation),
-        ),
+        OperationKind::Boot => {
+            Call::new(compute.submit_compute_boot_request_fulfillment(node, request_id, generation))
+        }
         OperationKind::Stop => Call::new(
             compute.mark_miner_compute_stop_request_fulfilled(node, request_id, generation),
         ),
@@ -243,4 +250,134 @@ fn done(
 
 fn start(request_id: RequestId, generation: u64) -> Vec<u8> {
     ("start", request_id, generation).encode()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::{call::Binding, chain::runtime::tests::committed, WorkerKey};
+    use quarry_primitives::Hash;
+
+    const DONE: [OperationKind; 5] = [
+        OperationKind::Boot,
+        OperationKind::Stop,
+        OperationKind::Reboot,
+        OperationKind::Resize,
+        OperationKind::Delete,
+    ];
+
+    fn node() -> NodeId {
+        "alpha".try_into().unwrap()
+    }
+
+    fn done(kind: OperationKind) -> Report {
+        Report::Done { kind, request_id: 7, generation: 3 }
+    }
+
+    fn launched() -> Report {
+        let job_id = "job".try_into().unwrap();
+        let access = VmAccess { job_id, hypervisor_ip: None, vnc_port: None, ssh_host_key: None };
+        Report::Launched { request_id: 7, generation: 3, access }
+    }
+
+    fn failed(reason: &str) -> Report {
+        let (kind, reason) = (FailureKind::Retryable, reason.try_into().unwrap());
+        Report::LaunchFailed { request_id: 7, generation: 3, kind, reason }
+    }
+
+    fn lost() -> Report {
+        let (kind, reason) = (FailureKind::Terminal, "disk gone".try_into().unwrap());
+        Report::Lost { request_id: 7, generation: 3, kind, reason }
+    }
+
+    fn operation_failed() -> Report {
+        let (kind, reason) = (FailureKind::Terminal, "no".try_into().unwrap());
+        Report::OperationFailed { request_id: 7, generation: 3, kind, reason }
+    }
+
+    fn working() -> Report {
+        Report::Working { request_id: 7, generation: 3, job_id: "job".try_into().unwrap() }
+    }
+
+    fn heartbeat(metrics: Option<NodeMetricsData>) -> Report {
+        Report::Heartbeat { accepting: true, metrics: metrics.map(Box::new) }
+    }
+
+    fn access() -> Report {
+        let endpoint = "node.example:2222".try_into().unwrap();
+        Report::SetAccess(Access { endpoint, host_key: [7; 32] })
+    }
+
+    fn claim() -> Report {
+        let owner = AccountId::new([1; 32]);
+        Report::Claim { plan_id: Hash::repeat_byte(1), request_id: 7, owner }
+    }
+
+    fn identity(report: Report) -> Option<Vec<u8>> {
+        report.into_item(&node()).unwrap().identity
+    }
+
+    #[test]
+    fn every_report_is_a_call_of_the_runtime() {
+        let (runtime, key) = (committed(Hash::zero()), WorkerKey::from_uri("//Alice").unwrap());
+        let binding = Binding { nonce: 4, number: 100, hash: Hash::repeat_byte(9) };
+        let metrics = NodeMetricsData { miner_id: node(), ..Default::default() };
+        let reports = [heartbeat(None), heartbeat(Some(metrics)), access(), claim(), working()];
+        let others = [launched(), failed("why"), lost(), operation_failed()];
+        for report in reports.into_iter().chain(others).chain(DONE.map(done)) {
+            let name = report.name();
+            let item = report.into_item(&node()).unwrap();
+            let signed = item.call.sign(&runtime, binding, &key);
+            let signed = signed.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(signed.expires, 164, "{name}");
+            // The node's name stands in each as its length, shifted, and its bytes.
+            let node = [&[5 << 2], b"alpha".as_slice()].concat();
+            assert!(signed.bytes.windows(node.len()).any(|bytes| bytes == node), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_launch_is_not_done_but_launched() {
+        let refused = done(OperationKind::Launch).into_item(&node()).err();
+        assert_eq!(refused, Some(Refusal::NotAReport));
+    }
+
+    #[test]
+    fn two_reports_of_one_outcome_are_one() {
+        assert_eq!(identity(launched()), identity(launched()));
+        assert_eq!(identity(failed("first")), identity(failed("second")));
+        assert_eq!(identity(failed("first")), identity(lost()));
+    }
+
+    #[test]
+    fn reports_of_other_outcomes_or_generations_are_others() {
+        let all = [launched(), failed("why"), operation_failed(), working(), claim()];
+        let identities: std::collections::BTreeSet<_> =
+            all.into_iter().chain(DONE.map(done)).map(identity).collect();
+        assert_eq!(identities.len(), 10);
+        let later = Report::Done { kind: OperationKind::Stop, request_id: 7, generation: 4 };
+        assert_ne!(identity(later), identity(done(OperationKind::Stop)));
+    }
+
+    #[test]
+    fn a_heartbeat_says_something_new_each_time_and_only_the_newest_counts() {
+        let beat = heartbeat(None).into_item(&node()).unwrap();
+        assert!(beat.identity.is_none() && beat.newest_only);
+        assert!(beat.urgency > launched().into_item(&node()).unwrap().urgency);
+    }
+
+    #[test]
+    fn how_a_launch_ended_makes_it_needless_to_say_that_it_began() {
+        let begun = working().into_item(&node()).unwrap().subject;
+        assert_eq!(launched().into_item(&node()).unwrap().makes_needless, begun);
+        assert_eq!(failed("why").into_item(&node()).unwrap().makes_needless, begun);
+        assert_eq!(done(OperationKind::Stop).into_item(&node()).unwrap().makes_needless, None);
+    }
+
+    #[test]
+    fn a_finalized_report_holds_for_good_and_a_claim_does_not() {
+        assert!(launched().into_item(&node()).unwrap().lasts);
+        assert!(!claim().into_item(&node()).unwrap().lasts);
+    }
 }

@@ -6,9 +6,11 @@
 
 mod actor;
 mod blocks;
+mod deliver;
 mod item;
 mod pool;
 mod queue;
+mod recent;
 mod settle;
 mod window;
 
@@ -48,7 +50,9 @@ pub enum Refusal {
     #[error("the chain was reset while the call was under way")]
     ChainReplaced,
     /// It stands in a block that the chain node has no state of any more.
-    #[error("nobody can tell what became of the call: the chain node keeps no state that is so old")]
+    #[error(
+        "nobody can tell what became of the call: the chain node keeps no state that is so old"
+    )]
     Unknown,
     /// The actor ended.
     #[error("the program ends")]

@@ -46,7 +46,7 @@ impl Incompatible {
     }
 }
 
-const CALLS: &[(&str, &[&str])] = &[
+const CALLS: Named = &[
     (
         "Compute",
         &[
@@ -65,15 +65,15 @@ const CALLS: &[(&str, &[&str])] = &[
     ("Registry", &["submit_node_metrics", "set_access"]),
 ];
 
-const STORAGE: &[(&str, &[&str])] = &[
+const STORAGE: Named = &[
     ("Compute", &["NextRequestId", "Params"]),
     ("LiveBlocks", &["Count"]),
     ("System", &["Account"]),
 ];
 
-const CONSTANTS: &[(&str, &[&str])] = &[("Registry", &["HeartbeatEvery", "MetricsEvery"])];
+const CONSTANTS: Named = &[("Registry", &["HeartbeatEvery", "MetricsEvery"])];
 
-const RUNTIME_APIS: &[(&str, &[&str])] = &[
+const RUNTIME_APIS: Named = &[
     (
         "ComputeApi",
         &[
@@ -116,10 +116,11 @@ fn committed_spec_version(ours: &Metadata) -> u32 {
     version.map_or(0, |(_, _, _, spec_version)| spec_version)
 }
 
+type Named = &'static [(&'static str, &'static [&'static str])];
 type HashOf = fn(&Metadata, &str, &str) -> Option<[u8; 32]>;
 
 fn difference(chain: &Metadata, ours: &Metadata) -> Option<String> {
-    let kinds: [(&str, &[(&str, &[&str])], HashOf); 4] = [
+    let kinds: [(&str, Named, HashOf); 4] = [
         ("the call", CALLS, |metadata, pallet, name| {
             metadata.pallet_by_name(pallet)?.call_hash(name)
         }),
@@ -165,7 +166,10 @@ mod tests {
         }
         for (pallet, names) in STORAGE {
             for name in *names {
-                assert!(ours.pallet_by_name(pallet).unwrap().storage_hash(name).is_some(), "{name}");
+                assert!(
+                    ours.pallet_by_name(pallet).unwrap().storage_hash(name).is_some(),
+                    "{name}"
+                );
             }
         }
         for (pallet, names) in CONSTANTS {

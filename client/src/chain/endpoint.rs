@@ -10,7 +10,9 @@ pub enum EndpointError {
     #[error("no endpoint of a chain node is given: name one as ws://127.0.0.1:9944")]
     None,
     /// It is not an address.
-    #[error("endpoint {number} of the chain is no URL ({reason}): write it as ws://127.0.0.1:9944")]
+    #[error(
+        "endpoint {number} of the chain is no URL ({reason}): write it as ws://127.0.0.1:9944"
+    )]
     NotAUrl {
         /// Which of them, from 1 on.
         number: usize,
@@ -18,7 +20,9 @@ pub enum EndpointError {
         reason: String,
     },
     /// It is an address of something else.
-    #[error("endpoint {number} of the chain begins with {scheme}:// and must with ws:// or wss://")]
+    #[error(
+        "endpoint {number} of the chain begins with {scheme}:// and must with ws:// or wss://"
+    )]
     NotAWebSocket {
         /// Which of them, from 1 on.
         number: usize,

@@ -36,7 +36,11 @@ pub(crate) enum RuntimeError {
 
 impl Runtime {
     /// The runtime that made the state of the block `at`, and judges what comes after it.
-    pub(crate) async fn fetch(rpc: &Rpc, genesis: Hash, at: Hash) -> Result<Arc<Self>, RuntimeError> {
+    pub(crate) async fn fetch(
+        rpc: &Rpc,
+        genesis: Hash,
+        at: Hash,
+    ) -> Result<Arc<Self>, RuntimeError> {
         let version = rpc.state_get_runtime_version(Some(at)).await?;
         let metadata = fetch_metadata(rpc, at).await?;
         compatibility::check(&metadata, version.spec_version)?;
@@ -48,8 +52,7 @@ impl Runtime {
 
 async fn fetch_metadata(rpc: &Rpc, at: Hash) -> Result<ArcMetadata, RuntimeError> {
     let arguments = METADATA_VERSION.encode();
-    let answer =
-        rpc.state_call("Metadata_metadata_at_version", Some(&arguments), Some(at)).await?;
+    let answer = rpc.state_call("Metadata_metadata_at_version", Some(&arguments), Some(at)).await?;
     let unreadable = |error: codec::Error| RuntimeError::Metadata(error.to_string());
     let bytes = Option::<Vec<u8>>::decode(&mut &*answer).map_err(unreadable)?;
     let bytes = bytes.ok_or_else(|| RuntimeError::Metadata("it has no version 16".into()))?;

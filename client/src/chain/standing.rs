@@ -14,7 +14,8 @@ pub enum Standing {
         /// The highest seen.
         highest: BlockNumber,
     },
-    /// Of another chain with the same genesis: the chain was reset. It stays so for the rest of the run.
+    /// Of another chain with the same genesis: the chain was reset. It stays so for the rest of the run,
+    /// unless that chain is behind as well.
     Replaced,
 }
 
@@ -25,6 +26,8 @@ pub struct Finalized {
     pub block: Block,
     /// How it stands to those before it.
     pub standing: Standing,
+    /// How often the chain was reset in this run.
+    pub chain_number: u32,
 }
 
 impl Finalized {
@@ -42,7 +45,7 @@ pub(super) struct History {
     /// Whether the chain node in use was asked for it, and had it.
     met: bool,
     highest: BlockNumber,
-    replaced: bool,
+    chain_number: u32,
 }
 
 impl History {
@@ -57,7 +60,8 @@ impl History {
         match (self.first, first) {
             (Some(known), Some(first)) if known != first => {
                 self.first = Some(first);
-                self.replaced = true;
+                self.highest = 0;
+                self.chain_number = self.chain_number.saturating_add(1);
             }
             (None, Some(first)) => self.first = Some(first),
             _ => {}
@@ -70,15 +74,15 @@ impl History {
     }
 
     pub(super) fn judge(&mut self, block: Block) -> Finalized {
-        let standing = if self.replaced {
-            Standing::Replaced
-        } else if block.number < self.highest {
-            Standing::Behind { highest: self.highest }
-        } else {
-            self.highest = block.number;
-            Standing::Ahead
+        let behind = block.number < self.highest;
+        let highest = self.highest.max(block.number);
+        self.highest = highest;
+        let standing = match self.chain_number {
+            _ if behind => Standing::Behind { highest },
+            0 => Standing::Ahead,
+            _ => Standing::Replaced,
         };
-        Finalized { block, standing }
+        Finalized { block, standing, chain_number: self.chain_number }
     }
 }
 
@@ -118,8 +122,12 @@ mod tests {
         assert!(history.judge(block(3)).may_act());
         history.meet(Some(hash(7)));
         for number in [1, 3, 1_000] {
-            assert_eq!(history.judge(block(number)).standing, Standing::Replaced);
+            let finalized = history.judge(block(number));
+            assert_eq!((finalized.standing, finalized.chain_number), (Standing::Replaced, 1));
         }
+        assert_eq!(history.judge(block(4)).standing, Standing::Behind { highest: 1_000 });
+        history.meet(Some(hash(8)));
+        assert_eq!(history.judge(block(4)).chain_number, 2);
     }
 
     #[test]

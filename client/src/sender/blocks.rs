@@ -73,7 +73,8 @@ impl BlockEvents {
             match (event.pallet_name(), event.event_name()) {
                 ("System", "ExtrinsicSuccess") => return Ok(()),
                 ("System", "ExtrinsicFailed") => {
-                    let error = DispatchError::decode_from(event.field_bytes(), self.metadata.clone());
+                    let error =
+                        DispatchError::decode_from(event.field_bytes(), self.metadata.clone());
                     return Err(error.map_or(Refusal::Unknown, |error| named(&error)));
                 }
                 _ => {}

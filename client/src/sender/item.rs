@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::{call::Call, chain::Block};
-use quarry_primitives::Hash;
+use quarry_primitives::{BlockNumber, Hash};
 use tokio::sync::oneshot;
 
 /// What goes first.
@@ -41,11 +41,17 @@ pub(crate) struct Item {
     pub(crate) newest_only: bool,
     /// The subject on which nothing needs to be sent any more.
     pub(crate) makes_needless: Option<Vec<u8>>,
+    /// Whether it holds for good once it was finalized, so that nobody needs to say it again.
+    pub(crate) lasts: bool,
     pub(crate) waiting: Vec<oneshot::Sender<Verdict>>,
     /// The hashes of all transactions that it was made into: any of them may come into a block.
     pub(crate) transactions: Vec<Hash>,
     /// How many signatures in a row the chain took for wrong.
     pub(crate) misfits: u32,
+    /// The block before which it is not tried again.
+    pub(crate) not_before: BlockNumber,
+    /// For how many blocks it was put off, twice.
+    pub(crate) waits: BlockNumber,
 }
 
 impl Item {
@@ -57,9 +63,12 @@ impl Item {
             subject: None,
             newest_only: false,
             makes_needless: None,
+            lasts: false,
             waiting: Vec::new(),
             transactions: Vec::new(),
             misfits: 0,
+            not_before: 0,
+            waits: 0,
         }
     }
 

@@ -21,7 +21,9 @@ pub(super) enum Delivery {
     Outdated,
     /// It is not free, and the account cannot pay.
     Payment,
-    /// Not now: the pool is full, or the runtime is closed.
+    /// The runtime does not take this call now.
+    Closed(String),
+    /// The pool is full, or cannot judge now.
     Later(String),
     /// Never.
     Refused(String),
@@ -74,7 +76,8 @@ fn judge_kind(kind: InvalidTransaction) -> Delivery {
         Payment => Delivery::Payment,
         Stale => Delivery::Outdated,
         BadProof | AncientBirthBlock => Delivery::Misfit(words),
-        Call | Future | ExhaustsResources => Delivery::Later(words),
+        Call => Delivery::Closed(words),
+        Future | ExhaustsResources => Delivery::Later(words),
         _ => Delivery::Refused(words),
     }
 }
@@ -120,8 +123,11 @@ mod tests {
         let bad_proof = "Transaction has a bad signature";
         assert_eq!(refused(1010, Some(bad_proof)), Delivery::Misfit(bad_proof.into()));
         let closed = "Transaction call is not expected";
-        assert_eq!(refused(1010, Some(closed)), Delivery::Later(closed.into()));
-        assert_eq!(refused(1010, Some("Custom error: 7")), Delivery::Refused("Custom error: 7".into()));
+        assert_eq!(refused(1010, Some(closed)), Delivery::Closed(closed.into()));
+        assert_eq!(
+            refused(1010, Some("Custom error: 7")),
+            Delivery::Refused("Custom error: 7".into())
+        );
         assert_eq!(refused(1012, None), Delivery::Misfit("said the pool".into()));
         assert_eq!(refused(1013, Some("0x00")), Delivery::Known);
         assert_eq!(refused(1014, None), Delivery::Occupied);

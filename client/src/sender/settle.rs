@@ -1,1 +1,197 @@
-//! Stub.
+//! Which transactions of the account are settled: they stand in finalized blocks.
+
+use super::{
+    actor::Actor,
+    blocks::{self, BlockEvents},
+    item::{Inclusion, Verdict},
+    Refusal,
+};
+use crate::{
+    call::LIFE,
+    chain::{Block, Session},
+    reads::ReadError,
+};
+use quarry_primitives::{BlockNumber, Hash, Nonce};
+use std::collections::{BTreeSet, HashMap};
+
+/// After a longer absence the blocks before these are not looked at.
+const MOST_BLOCKS: BlockNumber = 2_000;
+
+/// How far finalized blocks were looked at.
+pub(super) struct Ledger {
+    /// The account's next nonce by the last block that was looked at.
+    next: Nonce,
+    /// That block.
+    block: BlockNumber,
+    /// Nonces before this one may be of a former run with the same key.
+    inherited: Nonce,
+    /// Nonces from `next` on that are known to be ours.
+    ours: BTreeSet<Nonce>,
+    /// Our transactions that could still come into a block.
+    sent: HashMap<Hash, Sent>,
+}
+
+struct Sent {
+    nonce: Nonce,
+    expires: BlockNumber,
+}
+
+impl Ledger {
+    pub(super) fn new(block: BlockNumber, next: Nonce, inherited: Nonce) -> Self {
+        Self { next, block, inherited, ours: BTreeSet::new(), sent: HashMap::new() }
+    }
+
+    pub(super) fn note_sent(&mut self, hash: Hash, nonce: Nonce, expires: BlockNumber) {
+        self.sent.insert(hash, Sent { nonce, expires });
+    }
+
+    fn note_found(&mut self, hash: &Hash) -> bool {
+        let found = self.sent.remove(hash);
+        self.ours.extend(found.iter().map(|sent| sent.nonce));
+        found.is_some()
+    }
+
+    /// Where to look next, to have seen everything up to `block`.
+    fn from(&self, block: BlockNumber) -> BlockNumber {
+        self.block.saturating_add(1).max(block.saturating_sub(MOST_BLOCKS))
+    }
+
+    /// Takes up that all was looked at up to `block`, where the next nonce is `next`; gives how many
+    /// nonces somebody else used.
+    fn close(&mut self, block: BlockNumber, next: Nonce) -> u64 {
+        let foreign = (self.next..next)
+            .filter(|nonce| !self.ours.contains(nonce) && *nonce >= self.inherited)
+            .count();
+        self.ours = self.ours.split_off(&next);
+        self.sent.retain(|_, sent| sent.expires.saturating_add(LIFE) > block);
+        self.next = next;
+        self.block = block;
+        foreign as u64
+    }
+}
+
+impl Actor {
+    /// Looks for our transactions in the blocks that were finalized since the last time.
+    pub(super) async fn settle(&mut self, session: &Session, at: Block) -> Result<(), ReadError> {
+        if at.number <= self.ledger.block {
+            return Ok(());
+        }
+        let next = self.nonce_at(session, at.hash).await?;
+        if next > self.ledger.next {
+            let from = self.ledger.from(at.number);
+            if from > self.ledger.block.saturating_add(1) {
+                // Ours may be among those that are not looked at.
+                self.ledger.inherited = next;
+            }
+            for number in from..=at.number {
+                self.look_at(session, number).await?;
+                self.ledger.block = number;
+            }
+        }
+        let foreign = self.ledger.close(at.number, next);
+        if foreign > 0 {
+            self.tell(|status| status.foreign_nonce_seen += foreign);
+            tracing::warn!(foreign, "somebody else sends transactions with this key");
+        }
+        for item in self.window.take_before(next) {
+            // Its nonce went to somebody else's transaction, which bars ours for ever.
+            self.queue.put_back(item);
+        }
+        Ok(())
+    }
+
+    async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<(), ReadError> {
+        let (block, mut found) = blocks::transactions(session, number).await?;
+        found.retain(|transaction| self.ledger.sent.contains_key(&transaction.hash));
+        if found.is_empty() {
+            return Ok(());
+        }
+        let events = match BlockEvents::read(session, block).await {
+            Ok(events) => Some(events),
+            // The connection holds, so the chain node has that state no more.
+            Err(ReadError::Rpc(subxt::rpcs::Error::User(_))) => None,
+            Err(error) => return Err(error),
+        };
+        for transaction in found {
+            let index = transaction.index;
+            let outcome =
+                events.as_ref().map_or(Err(Refusal::Unknown), |events| events.outcome(index));
+            let verdict = match outcome {
+                Ok(()) => Verdict::Included(Inclusion { block, index }),
+                Err(refusal) => Verdict::Refused(refusal),
+            };
+            self.ledger.note_found(&transaction.hash);
+            self.resolve_transaction(transaction.hash, verdict);
+        }
+        Ok(())
+    }
+
+    fn resolve_transaction(&mut self, hash: Hash, verdict: Verdict) {
+        let is_it = |item: &super::Item| item.transactions.contains(&hash);
+        let flight = self.window.position(is_it).and_then(|nonce| self.window.remove(nonce));
+        match flight {
+            Some(flight) => self.resolve(flight.item, verdict),
+            None => {
+                for item in self.queue.remove(is_it) {
+                    self.resolve(item, verdict.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(of: u8) -> Hash {
+        Hash::repeat_byte(of)
+    }
+
+    #[test]
+    fn a_nonce_that_nobody_here_used_is_somebody_elses() {
+        let mut ledger = Ledger::new(10, 5, 5);
+        ledger.note_sent(hash(1), 5, 74);
+        assert!(ledger.note_found(&hash(1)));
+        assert!(!ledger.note_found(&hash(2)));
+        assert_eq!(ledger.close(11, 7), 1);
+        assert_eq!(ledger.close(12, 7), 0);
+    }
+
+    #[test]
+    fn what_a_former_run_left_in_the_pool_is_not_somebody_elses() {
+        let mut ledger = Ledger::new(10, 5, 8);
+        assert_eq!(ledger.close(11, 8), 0);
+        assert_eq!(ledger.close(12, 9), 1);
+    }
+
+    #[test]
+    fn our_transactions_are_known_as_ours_in_whichever_order_they_are_found() {
+        let mut ledger = Ledger::new(10, 0, 0);
+        for nonce in 0..4u8 {
+            ledger.note_sent(hash(nonce), nonce.into(), 74);
+        }
+        for nonce in [2, 0, 3, 1] {
+            ledger.note_found(&hash(nonce));
+        }
+        assert_eq!(ledger.close(11, 2), 0);
+        assert_eq!(ledger.close(12, 4), 0);
+    }
+
+    #[test]
+    fn what_can_come_into_no_block_any_more_is_forgotten() {
+        let mut ledger = Ledger::new(10, 0, 0);
+        ledger.note_sent(hash(1), 0, 74);
+        ledger.close(74 + LIFE - 1, 0);
+        assert_eq!(ledger.sent.len(), 1);
+        ledger.close(74 + LIFE, 0);
+        assert!(ledger.sent.is_empty());
+    }
+
+    #[test]
+    fn after_a_long_absence_only_the_latest_blocks_are_looked_at() {
+        let ledger = Ledger::new(10, 0, 0);
+        assert_eq!(ledger.from(12), 11);
+        assert_eq!(ledger.from(10_000), 10_000 - MOST_BLOCKS);
+    }
+}

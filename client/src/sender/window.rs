@@ -54,7 +54,10 @@ impl Window {
     /// The nonces from `next` on of transactions that cannot be in block `number` any more.
     pub(super) fn expired(&self, next: Nonce, number: u32) -> Vec<Nonce> {
         let waiting = self.flights.range(next..);
-        waiting.filter(|(_, flight)| flight.signed.expires <= number).map(|(nonce, _)| *nonce).collect()
+        waiting
+            .filter(|(_, flight)| flight.signed.expires <= number)
+            .map(|(nonce, _)| *nonce)
+            .collect()
     }
 
     /// The first nonce from `next` on that nothing has.
