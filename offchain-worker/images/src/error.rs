@@ -94,8 +94,10 @@ pub enum FetchError {
     /// User-data with the right digest.
     #[error("user-data of {0} bytes; 1 MiB at most")]
     UserDataTooLarge(usize),
-    /// This node's limit for files.
-    #[error("the image has more than the {limit} bytes that this node takes (max_file)")]
+    /// This node's limit for files, or what the chain says of a raw image.
+    #[error(
+        "the image has more than {limit} bytes: all that this node takes, or that the chain says"
+    )]
     FileTooLarge {
         /// The limit.
         limit: u64,

@@ -17,14 +17,29 @@
 //!
 //! [`create_overlay`] writes the disks of VMs, which name an image of the store as their base.
 
+mod disk;
 mod error;
+mod fetch;
+mod guards;
+mod inner;
+mod inspect;
 mod overlay;
+mod partial;
+mod qcow2;
+mod qemu_img;
+mod settings;
+mod shelf;
+mod source;
 mod store;
+mod transfer;
+mod user_data;
 
 pub use error::{FetchError, ImageError, OpenError, OverlayError};
+pub use guards::Held;
 pub use overlay::{create_overlay, grow_overlay, overlay_info, OverlayInfo};
 pub use quarry_primitives::request::ImageFormat;
-pub use store::{Fetching, Held, Store, StoreSettings, StoredImage, Wanted};
+pub use settings::{Fetching, StoreSettings, StoredImage, Wanted};
+pub use store::Store;
 
 /// A SHA-256.
 pub type Digest = [u8; 32];
