@@ -12,10 +12,10 @@ const SCRIPT = join(import.meta.dirname, '..', '..', 'scripts', 'guest-images');
 
 const guestFolder = () => join(homedir(), '.cache', 'quarry', 'guests');
 
-/** The path of a guest's image, "busybox" or "debian"; built if it is not there. */
+/** The path of a guest's image, "busybox" or "debian". A sandbox has no network to build it from. */
 export async function guestImage(name) {
   const { code, stderr } = await run(SCRIPT, [name], { name: 'guest-images', within: 1_200 * SECONDS });
-  if (code !== 0) throw new Error(`scripts/guest-images ${name}: ${stderr}`);
+  if (code !== 0) throw new Error(`run scripts/guest-images first: ${stderr}`);
   const path = join(guestFolder(), `${name}.qcow2`);
   accessSync(path);
   return path;

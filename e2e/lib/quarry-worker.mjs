@@ -29,7 +29,7 @@ const ON_THE_TEST_DRIVER = {
 const ANYWHERE = {
   operations: { shutdown_grace: '20s', resync: '5s', orphan_disk_delay: '0s' },
   images: { allow_http: true, stall: '5s' },
-  thresholds: { cpu: 100, memory: 100, storage: 100 },
+  thresholds: { cpu_percent: 100, memory_percent: 100, storage_percent: 100 },
   logs: { format: 'text', filter: 'info,quarry_worker=debug,quarry_client=debug' },
 };
 
