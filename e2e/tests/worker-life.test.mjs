@@ -82,8 +82,13 @@ describe('a worker on the test driver', () => {
 
   test('a VM that died by itself is booted again', async () => {
     const [{ name }] = await libvirtd.domains();
+    const runOf = async () => (await libvirtd.virsh('domid', name)).trim();
+    const before = await runOf();
     await libvirtd.virsh('destroy', name);
-    await until('it runs again', async () => (await running())[0] === 'running', { within: 60 * SECONDS });
+    await until('it runs again', async () => {
+      const now = await runOf();
+      return now !== '-' && now !== before;
+    }, { within: 60 * SECONDS });
     assert.equal(await market.status(id), 'Running');
   });
 

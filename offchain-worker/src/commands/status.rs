@@ -74,5 +74,6 @@ fn vms(vms: &[VmStatus]) -> String {
             or_dash(&vm.last_error),
         ]);
     }
-    table.trim_fmt() + "\n"
+    // Each cell has a blank before it, the first one too.
+    table.trim_fmt().lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
 }

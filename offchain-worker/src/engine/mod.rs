@@ -50,6 +50,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 const BURST: Duration = Duration::from_millis(20);
 /// The loop says that it is alive at least this often.
 const BEAT: Duration = Duration::from_secs(5);
+/// Between two looks at libvirt, and while lanes are at work, which cause events of their own.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const BETWEEN_LOOKS_AT_WORK: Duration = Duration::from_secs(1);
+/// Between two writings of the status board.
+const BETWEEN_PAGES: Duration = Duration::from_millis(500);
 
 /// What the core is made of.
 pub struct Parts {
@@ -156,6 +161,8 @@ impl Engine {
         let mut resync = tokio::time::interval(self.settings.operations.resync);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut read: Option<Finalized> = None;
+        let mut looks = Pace::default();
+        let mut pages = Pace::default();
         while !stop.is_cancelled() {
             self.board.beat();
             let latest = *finalized.borrow_and_update();
@@ -169,16 +176,27 @@ impl Engine {
                     }
                 }
             }
-            if self.look_wanted.swap(false, Ordering::Relaxed) {
-                self.look().await;
-                failed |= !self.table().has_seen;
+            let mut pause = BEAT;
+            if self.look_wanted.load(Ordering::Relaxed) {
+                let at_work = self.table().vms.values().any(|vm| vm.busy);
+                match looks.wait(if at_work { BETWEEN_LOOKS_AT_WORK } else { BETWEEN_LOOKS }) {
+                    Some(wait) => pause = wait,
+                    None => {
+                        self.look_wanted.store(false, Ordering::Relaxed);
+                        self.look().await;
+                        failed |= !self.table().has_seen;
+                    }
+                }
             }
-            let due = self.dispatch();
-            self.publish();
+            pause = pause.min(self.dispatch());
+            match pages.wait(BETWEEN_PAGES) {
+                Some(wait) => pause = pause.min(wait),
+                None => self.publish(),
+            }
             if failed {
                 self.look_wanted.store(true, Ordering::Relaxed);
+                pause = ASK_AGAIN;
             }
-            let pause = if failed { ASK_AGAIN } else { due.min(BEAT) };
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = finalized.changed(), if !failed => (),
@@ -285,6 +303,22 @@ impl Engine {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         lock(&self.table)
+    }
+}
+
+/// Keeps what costs something from being done too often.
+#[derive(Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    /// How long it has to wait; none if it may be done, which then counts as done.
+    fn wait(&mut self, between: Duration) -> Option<Duration> {
+        let wait = self.0.map_or(Duration::ZERO, |last| between.saturating_sub(last.elapsed()));
+        if wait.is_zero() {
+            self.0 = Some(Instant::now());
+            return None;
+        }
+        Some(wait)
     }
 }
 

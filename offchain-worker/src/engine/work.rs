@@ -3,7 +3,7 @@
 use super::{lock, Engine};
 use crate::{identity::Identity, network};
 use quarry_client::{Finalized, ReadError};
-use quarry_primitives::{api::WorkItem, node::NodeRecord};
+use quarry_primitives::{api::WorkItem, node::NodeRecord, BlockNumber};
 use std::{
     collections::HashMap,
     sync::{atomic::Ordering, Arc},
@@ -25,9 +25,13 @@ impl Engine {
         let changed = {
             let mut table = self.table();
             table.live_block = live_block;
-            table.authority = finalized.may_act()
+            let authority = finalized.may_act()
                 && !syncing
                 && finalized.block.number >= table.seen_block.max(table.seen_by_domains);
+            if table.authority != authority {
+                log_authority(authority, finalized, table.seen_block.max(table.seen_by_domains));
+            }
+            table.authority = authority;
             table.work_version != Some(version)
         };
         if changed {
@@ -112,7 +116,7 @@ impl Engine {
         if current.as_ref() == Some(&policy) {
             return;
         }
-        match self.hypervisor.ensure_filter(&policy) {
+        match tokio::task::block_in_place(|| self.hypervisor.ensure_filter(&policy)) {
             Ok(()) => *current = Some(policy),
             // Without it no guest starts: its domain names the filter.
             Err(error) => tracing::error!(%error, "the network filter cannot be made"),
@@ -125,9 +129,6 @@ impl Engine {
         self.board.finalized(number, syncing);
         let registered = node.is_some_and(|node| node.worker == self.account);
         self.board.update(|status| status.registered = registered);
-        if !finalized.may_act() {
-            tracing::warn!(number, standing = ?finalized.standing, "this chain is not the one, or not as far, as it was: nothing is stopped or removed by its word");
-        }
     }
 
     fn remember(&self, finalized: Finalized) {
@@ -143,5 +144,18 @@ impl Engine {
         let seen = state.seen();
         drop(state);
         self.table().seen_block = seen;
+    }
+}
+
+fn log_authority(authority: bool, finalized: Finalized, seen: BlockNumber) {
+    let number = finalized.block.number;
+    match authority {
+        true => tracing::info!(number, "the chain's word is good for all"),
+        false => tracing::warn!(
+            number,
+            seen,
+            standing = ?finalized.standing,
+            "the chain is behind what was seen of it, or was reset: nothing is stopped or removed by its word",
+        ),
     }
 }
