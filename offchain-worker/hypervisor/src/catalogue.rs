@@ -125,20 +125,25 @@ impl Catalogue {
         connection: &Connection,
         uuid: Uuid,
     ) -> Result<Option<Handle>, Fault> {
-        if !lock(&self.doubts).contains(&uuid) {
-            if let Some(entry) = lock(&self.entries).get(&uuid) {
-                if entry.tags.are_ours() {
-                    return Ok(Some(entry.handle.clone()));
-                }
-            }
-        }
-        let Some(handle) = self.find(connection, uuid)? else {
-            return Ok(None);
+        let doubtful = lock(&self.doubts).contains(&uuid);
+        let known = lock(&self.entries).get(&uuid).cloned();
+        let known = known.filter(|entry| entry.tags.are_ours());
+        let handle = match known {
+            Some(entry) if !doubtful => return Ok(Some(entry.handle)),
+            // Handles are good for as long as their connection: libvirtd goes by the uuid.
+            Some(entry) => entry.handle,
+            None => match self.find(connection, uuid)? {
+                Some(handle) => handle,
+                None => return Ok(None),
+            },
         };
         match self.tags(uuid, handle.clone(), true) {
             Ok(tags) if tags.are_ours() => Ok(Some(handle)),
             Ok(_) => Err(Error::Foreign(uuid).into()),
-            Err(error) if fault::is_missing(&error) => Ok(None),
+            Err(error) if fault::is_missing(&error) => {
+                self.forget(uuid);
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -113,3 +113,45 @@ fn speaks_of_files(message: &str) -> bool {
 fn uuid_in(message: &str) -> Uuid {
     message.split('\'').find_map(|part| Uuid::try_parse(part).ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use super::*;
+    use virt::connect::Connect;
+
+    const URI: &str = "test:///default";
+
+    fn refusal<T>(ask: impl FnOnce(&Connect) -> Result<T, VirtError>) -> VirtError {
+        virt::error::clear_error_callback();
+        ask(&Connect::open(Some(URI)).unwrap()).err().unwrap()
+    }
+
+    #[test]
+    fn libvirts_refusals_get_their_names() {
+        let uuid = Uuid::from_u128(42);
+        let missing = refusal(|libvirt| libvirt.lookup_domain_by_uuid(uuid));
+        assert!(matches!(named(&missing, URI, true), Error::NoDomain(_)), "{missing}");
+        let domain = |libvirt: &Connect| libvirt.lookup_domain_by_name("test").unwrap();
+        let running = refusal(|libvirt| domain(libvirt).rename("other", 0));
+        assert!(matches!(named(&running, URI, true), Error::WrongState(_)), "{running}");
+        let resize = refusal(|libvirt| domain(libvirt).block_resize("vda", 1, 1));
+        assert!(matches!(named(&resize, URI, true), Error::Unsupported(_)));
+        let broken = refusal(|libvirt| libvirt.define_domain_xml("<domain"));
+        assert!(matches!(named(&broken, URI, true), Error::Unsound(_)));
+        let taken = "<domain type='test'><name>test</name><memory>1</memory>
+            <os><type>hvm</type></os></domain>";
+        let taken = refusal(|libvirt| libvirt.define_domain_xml(taken));
+        assert!(is_taken(&taken), "{taken}");
+    }
+
+    #[test]
+    fn whatever_a_lost_connection_says_means_that_nobody_answered() {
+        let any = refusal(|libvirt| libvirt.lookup_domain_by_name("none"));
+        assert!(named(&any, URI, false).is_silence());
+        assert!(!named(&any, URI, true).is_silence());
+        let nowhere = "test+unix:///default?socket=/nowhere/libvirt-sock";
+        let error = Connect::open(Some(nowhere)).err().unwrap();
+        assert!(named(&error, nowhere, false).is_silence());
+    }
+}

@@ -115,7 +115,8 @@ impl Hypervisor for Libvirt {
             |live, handle| {
                 match handle.create_with_flags(0) {
                     Ok(()) => {}
-                    Err(error) if fault::is_wrong_state(&error) && handle.is_active()? => {}
+                    // Drivers differ in how they say that it runs already.
+                    Err(_) if handle.is_active()? => {}
                     Err(error) => return Err(error.into()),
                 }
                 live.catalogue.doubt(uuid);
@@ -128,17 +129,16 @@ impl Hypervisor for Libvirt {
     }
 
     fn resume(&self, uuid: Uuid) -> Result<()> {
-        let running = sys::VIR_DOMAIN_RUNNING as c_int;
         self.on(
             uuid,
             || Err(Error::NoDomain(uuid)),
             |_, handle| match handle.resume() {
-                Err(error)
-                    if fault::is_wrong_state(&error) && ffi::state(&handle)?.0 == running =>
-                {
-                    Ok(())
-                }
-                outcome => Ok(outcome?),
+                Ok(()) => Ok(()),
+                Err(error) => match ffi::state(&handle)?.0 as sys::virDomainState {
+                    sys::VIR_DOMAIN_RUNNING => Ok(()),
+                    sys::VIR_DOMAIN_SHUTOFF => Err(Error::WrongState("it is off".into()).into()),
+                    _ => Err(error.into()),
+                },
             },
         )
     }
@@ -155,14 +155,7 @@ impl Hypervisor for Libvirt {
                         .shutdown_flags(sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
                         .map_err(Fault::from)
                 };
-                match outcome {
-                    Err(Fault::Virt(error))
-                        if fault::is_wrong_state(&error) && !handle.is_active()? =>
-                    {
-                        Ok(())
-                    }
-                    outcome => outcome,
-                }
+                unless_off(&handle, outcome)
             },
         )
     }
@@ -172,12 +165,9 @@ impl Hypervisor for Libvirt {
             uuid,
             || Ok(()),
             |live, handle| {
+                let outcome = handle.destroy_flags(sys::VIR_DOMAIN_DESTROY_DEFAULT);
                 live.catalogue.doubt(uuid);
-                match handle.destroy_flags(sys::VIR_DOMAIN_DESTROY_DEFAULT) {
-                    Ok(()) => Ok(()),
-                    Err(error) if fault::is_wrong_state(&error) && !handle.is_active()? => Ok(()),
-                    Err(error) => Err(error.into()),
-                }
+                unless_off(&handle, outcome.map_err(Fault::from))
             },
         )
     }
@@ -287,6 +277,14 @@ impl Hypervisor for Libvirt {
     fn on_change(&self, wake: Box<dyn Fn() + Send + Sync>) -> Result<()> {
         lock(&self.callbacks).push(Arc::from(wake));
         Ok(())
+    }
+}
+
+/// A refusal to turn off what is off is none.
+fn unless_off(handle: &Handle, outcome: Result<(), Fault>) -> Result<(), Fault> {
+    match outcome {
+        Err(Fault::Virt(_)) if !handle.is_active()? => Ok(()),
+        outcome => outcome,
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Live {
     /// Goes before the connection, which its handles hold on to.
     pub(crate) catalogue: Catalogue,
     pub(crate) connection: Connection,
-    /// "QEMU" or "Test".
+    /// "QEMU" or "TEST".
     pub(crate) driver: String,
 }
 
