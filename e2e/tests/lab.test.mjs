@@ -74,6 +74,27 @@ async function twoHosts(t) {
       await publicGuest.says(/quarry-guest: disk 3221225472/);
     });
 
+    await step('guests do what their user-data says', async () => {
+      const image = await guestImage('busybox');
+      const script = (name, number, ...lines) => startGuest(right, {
+        name, image, network: PUBLIC_NETWORK, address: right.publicAddress(number), prefixLen: right.publicPrefixLen,
+        gateway: right.publicGateway, userData: ['#!/bin/sh', ...lines, ''].join('\n'),
+      });
+      const [stubborn, restless, thief] = await Promise.all([
+        script('stubborn', 1, 'touch /run/ignore-acpi'),
+        script('restless', 2, 'if [ "$(cat /data/boots)" = 1 ]; then reboot; else poweroff; fi'),
+        script('thief', 3, `ip address add ${right.publicAddress(7)}/24 dev eth0`, 'echo c >/proc/sysrq-trigger'),
+      ]);
+      await restless.says(/boot 1[^]*quarry-guest: reboot[^]*boot 2[^]*quarry-guest: poweroff/);
+      await until('it is off', async () => (await stateOf(right, 'restless')) === 'shut off', { within: 60 * SECONDS });
+      await thief.says(/Kernel panic/);
+      await stubborn.says(/user-data ended with 0/);
+      await right.virsh('shutdown', 'stubborn');
+      await stubborn.says(/power button ignored/);
+      assert.equal(await stateOf(right, 'stubborn'), 'running');
+      for (const guest of [stubborn, restless, thief]) await guest.remove();
+    });
+
     await step('guests run on while libvirtd is killed', async () => {
       const pid = await pidOf(left, 'vm');
       await left.killLibvirtd();

@@ -1,0 +1,110 @@
+// A real Debian guest on a real worker, from the rent to the last trace of it.
+import assert from 'node:assert/strict';
+import { readdirSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
+import { LAB_ADDRESS, Lab } from '../lib/lab.mjs';
+import { planId } from '../lib/market.mjs';
+import { endAll } from '../lib/ours.mjs';
+import { inSandbox } from '../lib/sandbox.mjs';
+import { newSshKey, ssh, sshInto } from '../lib/ssh.mjs';
+import { stepsOf } from '../lib/steps.mjs';
+import { SECONDS, until } from '../lib/until.mjs';
+
+await inSandbox(import.meta.filename, () => {
+  after(endAll);
+  test('a Debian guest', { timeout: 20 * 60 * SECONDS }, life);
+});
+
+async function life(t) {
+  const lab = new Lab();
+  const market = new GuestMarket();
+  let worker;
+  const step = stepsOf(t, () => `${worker?.process.tail()}\n${lab.hosts[0]?.libvirtd?.tail()}`);
+  try {
+    const host = await lab.startHost({ name: 'h1' });
+    const node = new GuestNode('alpha', { host });
+    const tenant = market.account('tenant');
+    const key = newSshKey('tenant');
+    let id;
+    let login;
+    const ask = (call, ...args) => market.do(tenant, market.api.tx.compute[call](id, ...args));
+    const inGuest = (command) => sshInto({ ...login, command });
+
+    await step('it is rented, and lets the tenant in by the host key that the chain names', async () => {
+      await market.open({ hosts: [node], guests: ['debian'], address: LAB_ADDRESS });
+      worker = await market.startWorker(node);
+      await worker.isReady();
+      id = await market.rent(tenant, { on: node, plan: 'debian', image: 'debian', keys: [key.publicKey], ip: 'Require' });
+      await market.untilStatus(id, 'Running');
+      login = { address: await market.addressOf(id), key, hostKey: await market.hostKeyOf(node, id) };
+      assert.equal((await inGuest('hostname; sudo id -u; cat /proc/cpuinfo | grep -c ^processor')).trim(), 'web\n0\n2');
+    });
+
+    await step('nobody else gets in', async () => {
+      const { code, stderr } = await ssh({ ...login, key: newSshKey('stranger'), command: 'true' });
+      assert.equal(code, 255);
+      assert.match(stderr, /Permission denied/);
+    });
+
+    await step('what is written lasts over a reboot', async () => {
+      await inGuest('echo kept | sudo tee /root/file; sync');
+      const before = await inGuest('cat /proc/sys/kernel/random/boot_id');
+      await ask('requestComputeReboot');
+      await market.untilStatus(id, 'Running');
+      assert.equal(await inGuest('sudo cat /root/file'), 'kept\n');
+      assert.notEqual(await inGuest('cat /proc/sys/kernel/random/boot_id'), before);
+    });
+
+    await step('and over a stop and a boot', async () => {
+      await ask('requestComputeStop');
+      await market.untilStatus(id, 'Stopped');
+      assert.deepEqual((await host.domains()).map(({ state }) => state), ['shut off']);
+      await ask('requestComputeBoot');
+      await market.untilStatus(id, 'Running');
+      assert.equal(await inGuest('sudo cat /root/file'), 'kept\n');
+    });
+
+    await step('a reboot from inside is none of the worker’s business', async () => {
+      const [{ id: before }] = await host.domains();
+      const boot = await inGuest('cat /proc/sys/kernel/random/boot_id');
+      await ssh({ ...login, command: 'sudo systemctl reboot' });
+      await until('the guest booted again', async () => (await inGuest('cat /proc/sys/kernel/random/boot_id')) !== boot, { within: 240 * SECONDS });
+      const [{ id: now }] = await host.domains();
+      assert.equal(now, before);
+    });
+
+    await step('it sees a larger disk at once, and more memory after its next start', async () => {
+      await ask('requestComputeResize', planId('debian-grown'));
+      await market.untilStatus(id, 'Running');
+      assert.equal((await inGuest('cat /sys/block/vda/size')).trim(), String(6 * 2 ** 30 / 512));
+      const before = Number(await inGuest("awk '/MemTotal/ { print $2 }' /proc/meminfo"));
+      await ask('requestComputeStop');
+      await market.untilStatus(id, 'Stopped');
+      await ask('requestComputeBoot');
+      await market.untilStatus(id, 'Running');
+      const now = Number(await inGuest("awk '/MemTotal/ { print $2 }' /proc/meminfo"));
+      assert.ok(now - before > 200 * 1024, `${before} KiB before, ${now} after`);
+      assert.equal(await inGuest('sudo cat /root/file'), 'kept\n');
+    });
+
+    await step('its deletion leaves nothing', async () => {
+      await ask('requestComputeDelete');
+      await until('the request is gone', async () => (await market.api.query.compute.requestOwner(id)).isNone, { within: 120 * SECONDS });
+      assert.deepEqual(await host.domains(), []);
+      assert.deepEqual(readdirSync(join(worker.dataDir, 'vms')), []);
+      assert.ok(existsSync(join(worker.dataDir, 'images')));
+      assert.equal(await host.reachable(login.address, 22), false);
+    });
+
+    await step('nothing of the worker is left on the host once it stopped', async () => {
+      await worker.stop();
+      assert.deepEqual(await host.leftovers({ except: /quarry-[0-9a-f]{8}/ }), []);
+    });
+  } finally {
+    await worker?.stop();
+    await market.close();
+    await lab.close();
+  }
+}
