@@ -3,7 +3,7 @@
 use super::{Engine, Time};
 use crate::metrics;
 use quarry_client::{Outcome, ReadError, Report};
-use quarry_primitives::{node::NodeRecord, BlockNumber, Hash};
+use quarry_primitives::{BlockNumber, Hash};
 use std::{
     sync::{atomic::Ordering, Arc},
     time::Duration,
@@ -71,12 +71,12 @@ impl Engine {
             return Ok(());
         }
         *sent = Some(Sent { after: node.last_heartbeat, at: now });
-        self.send_heartbeat(&node, is_due(node.last_metrics, rhythm.metrics, live_block));
+        self.send_heartbeat(is_due(node.last_metrics, rhythm.metrics, live_block));
         Ok(())
     }
 
-    fn send_heartbeat(self: &Arc<Self>, node: &NodeRecord, with_metrics: bool) {
-        let metrics = with_metrics.then(|| self.host_metrics(node)).flatten().map(Box::new);
+    fn send_heartbeat(self: &Arc<Self>, with_metrics: bool) {
+        let metrics = with_metrics.then(|| self.host_metrics()).flatten().map(Box::new);
         let accepting = self.accepting.load(Ordering::Relaxed);
         let answer = self.reports.send(Report::Heartbeat { accepting, metrics });
         let engine = self.clone();

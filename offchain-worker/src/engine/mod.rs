@@ -26,6 +26,7 @@ use crate::{
     state::State,
 };
 use quarry_client::{Chain, Finalized, ReportsHandle};
+use quarry_host::{DiskSpeed, Sample};
 use quarry_hypervisor::{Accelerator, FilterPolicy, Hypervisor};
 use quarry_images::Store;
 use quarry_primitives::AccountId;
@@ -110,6 +111,8 @@ pub struct Engine {
     state: Mutex<State>,
     policy: Mutex<Option<FilterPolicy>>,
     accepting: AtomicBool,
+    sample: Mutex<Option<Sample>>,
+    disk_speed: Mutex<Option<DiskSpeed>>,
     wake: Notify,
     look_wanted: AtomicBool,
     /// Not while the data folder is new although the chain has VMs that ran here.
@@ -143,7 +146,9 @@ impl Engine {
             table: Mutex::new(Table { seen_block, ..Table::default() }),
             state: Mutex::new(parts.state),
             policy: Mutex::default(),
-            accepting: AtomicBool::new(true),
+            accepting: AtomicBool::new(false),
+            sample: Mutex::default(),
+            disk_speed: Mutex::default(),
             wake: Notify::new(),
             look_wanted: AtomicBool::new(true),
             may_lose: AtomicBool::new(may_lose),
@@ -153,6 +158,8 @@ impl Engine {
     /// Runs until it is told to stop, and then until the actions under way are through.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.watch_hypervisor();
+        tokio::spawn(self.clone().measure_disk());
+        tokio::spawn(self.clone().watch_host(stop.clone()));
         tokio::spawn(self.clone().beat(stop.clone()));
         tokio::spawn(self.clone().claim(stop.clone()));
         let used = self.folders.list().into_iter().map(|(_, manifest)| manifest.image);
