@@ -63,3 +63,103 @@ pub(crate) fn within_claim(bytes: u64, gib: u32) -> Result<(), ImageError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::overlay::create_overlay;
+    use proptest::prelude::*;
+    use std::{io::Write, path::Path};
+
+    const CLUSTER: usize = 64 << 10;
+
+    /// An image without a backing file: an overlay's bytes with that taken out.
+    fn sound() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, path) = (folder.path().join("base"), folder.path().join("disk"));
+        std::fs::write(&base, [1; 512]).unwrap();
+        create_overlay(&path, &base, ImageFormat::Raw, 10 << 30).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[8..20].fill(0);
+        bytes[112..CLUSTER].fill(0);
+        bytes
+    }
+
+    fn inspect_bytes(bytes: &[u8], format: ImageFormat) -> Result<u64, ReadError> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        inspect(&file, format)
+    }
+
+    #[test]
+    fn a_sound_image_passes() {
+        assert_eq!(inspect_bytes(&sound(), ImageFormat::Qcow2).unwrap(), 10 << 30);
+    }
+
+    #[test]
+    fn a_disk_is_within_the_claim_up_to_its_last_byte() {
+        assert_eq!(within_claim(1 << 30, 1), Ok(()));
+        assert!(within_claim((1 << 30) + 1, 1).is_err());
+        assert!(within_claim(u64::MAX, u32::MAX).is_err());
+    }
+
+    #[test]
+    fn no_name_of_a_file_that_is_not_there_panics() {
+        let missing = create_overlay(Path::new("/x/y"), Path::new("/x/z"), ImageFormat::Raw, 1);
+        assert!(missing.is_err());
+    }
+
+    /// A change of a few bytes where they matter: header, tables, or anywhere.
+    fn change() -> impl Strategy<Value = (usize, Vec<u8>)> {
+        let at = prop_oneof![
+            8 => 4..136usize,
+            1 => CLUSTER..CLUSTER + 64,
+            2 => 3 * CLUSTER..3 * CLUSTER + 200,
+            1 => 0..4 * CLUSTER - 16,
+        ];
+        let byte = prop_oneof![Just(0u8), Just(0xff), Just(0x80), any::<u8>()];
+        (at, prop::collection::vec(byte, 1..16))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_change_to_an_image_makes_the_inspector_panic(
+            changes in prop::collection::vec(change(), 1..6),
+            length in prop_oneof![4 => Just(4 * CLUSTER), 1 => 0..4 * CLUSTER],
+        ) {
+            let mut bytes = sound();
+            for (at, change) in changes {
+                bytes[at..at + change.len()].copy_from_slice(&change);
+            }
+            bytes.truncate(length);
+            match inspect_bytes(&bytes, ImageFormat::Qcow2) {
+                Ok(_) => {
+                    prop_assert_eq!(&bytes[8..20], &[0; 12]);
+                    prop_assert_eq!(&bytes[32..36], &[0; 4]);
+                    let known = u64::from_be_bytes(bytes[72..80].try_into().unwrap());
+                    prop_assert!(bytes[7] == 2 || known & !0x18 == 0);
+                }
+                Err(ReadError::Image(_)) => {}
+                Err(ReadError::Io(error)) => prop_assert!(false, "{}", error),
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_inspector_panic(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..2048),
+            qcow2 in any::<bool>(),
+        ) {
+            if qcow2 && bytes.len() >= 8 {
+                bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+            }
+            for format in [ImageFormat::Qcow2, ImageFormat::Raw] {
+                if let Err(ReadError::Io(error)) = inspect_bytes(&bytes, format) {
+                    prop_assert!(false, "{}", error);
+                }
+            }
+        }
+    }
+}
