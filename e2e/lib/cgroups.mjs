@@ -1,5 +1,5 @@
 // The control groups of a lab's hosts: the one thing of a sandbox that outlives it.
-import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const CGROUPS = '/sys/fs/cgroup';
@@ -9,12 +9,12 @@ const PREFIX = 'quarry-e2e-';
 /** The group of a host of this run. */
 export const groupOf = (host) => `${PREFIX}${process.env.QUARRY_E2E_RUN}-${host}`;
 
-/** Removes the groups of runs that were killed. One in use has its host's first process in "keeper". */
+/** Removes the groups of runs that were killed. */
 export function sweepCgroups() {
   for (const tree of trees()) {
     for (const name of readdirSync(tree)) {
       const group = join(tree, name);
-      if (name.startsWith(PREFIX) && existsSync(join(group, 'keeper')) && isEmpty(join(group, 'keeper'))) removeGroup(group);
+      if (name.startsWith(PREFIX) && existsSync(join(group, 'keeper')) && isUnused(join(group, 'keeper'))) removeGroup(group);
     }
   }
 }
@@ -29,7 +29,19 @@ function trees() {
   return CONTROLLERS.map((controller) => join(CGROUPS, controller)).filter((tree) => existsSync(tree));
 }
 
-const isEmpty = (group) => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '';
+/**
+ * Whether a host's group, in whose "keeper" its first process is as long as it is there, could be removed. That
+ * process is of another sandbox, so it cannot be seen from here.
+ */
+function isUnused(keeper) {
+  try {
+    rmdirSync(keeper);
+    return true;
+  } catch (error) {
+    if (error.code === 'EBUSY') return false;
+    throw error;
+  }
+}
 
 function removeGroup(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
