@@ -14,7 +14,7 @@ export function sweepCgroups() {
   for (const tree of trees()) {
     for (const name of readdirSync(tree)) {
       const group = join(tree, name);
-      if (name.startsWith(PREFIX) && existsSync(join(group, 'keeper')) && isUnused(join(group, 'keeper'))) removeGroup(group);
+      if (name.startsWith(PREFIX) && isUnused(join(group, 'keeper'))) removeGroup(group);
     }
   }
 }
@@ -36,16 +36,21 @@ function trees() {
 function isUnused(keeper) {
   try {
     rmdirSync(keeper);
-    return true;
   } catch (error) {
     if (error.code === 'EBUSY') return false;
-    throw error;
+    if (error.code !== 'ENOENT') throw error;
   }
+  return true;
 }
 
+/** Another run may be sweeping at the same time. */
 function removeGroup(folder) {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeGroup(join(folder, entry.name));
+  try {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeGroup(join(folder, entry.name));
+    }
+    rmdirSync(folder);
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
   }
-  rmdirSync(folder);
 }

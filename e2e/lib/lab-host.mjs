@@ -42,9 +42,10 @@ const PREPARE = `
   mount --rbind ${CGROUPS} "$root/cgroup"
   umount --recursive --lazy /sys
   mount -t sysfs sysfs /sys
+  enter_group() { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; }
   own_group() {
-    mkdir -p "$1/keeper"
-    echo $$ >"$1/keeper/cgroup.procs"
+    # Another run may take the new group for an old one and remove it.
+    enter_group "$1/keeper" || enter_group "$1/keeper"
     mount --bind "$1" "$2"
   }
   if [ -e "$root/cgroup/cgroup.controllers" ]; then
@@ -232,7 +233,7 @@ export class LabHost {
       ...(await this.#filters()).filter((name) => !this.#stockFilters.has(name)).map((name) => `nwfilter ${name}`),
       ...bindings.split('\n').filter(Boolean).map((line) => `nwfilter binding ${line.trim()}`),
       ...this.#guestLinks().map((name) => `link ${name}`),
-      ...this.#qemus().map(({ pid, command }) => `process ${pid}: ${command}`),
+      ...this.#qemus().map(({ pid, command }) => `process ${pid}: ${command.slice(0, 100)}`),
       ...this.#filesOfDomains().map((path) => `file ${path}`),
       ...filesBelow(this.folder).map((path) => `file ${relative(this.folder, path)}`),
     ].filter((line) => !except.test(line));
