@@ -1,0 +1,180 @@
+//! What a worker's client makes of a chain that goes away.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{free_port, soon, temporary, ChainNode, Market};
+use futures::future::join_all;
+use quarry_client::{
+    Chain, ChainOptions, EndpointError, Outcome, Report, Reports, ReportsHandle, Standing,
+};
+use quarry_primitives::{request::VmAccess, RequestId};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{tcp::OwnedReadHalf, tcp::OwnedWriteHalf, TcpListener, TcpStream},
+};
+
+async fn launches(market: &Market, requests: &[RequestId]) -> Vec<Report> {
+    let work = market.now().work_for(&market.node_id).await.unwrap();
+    let asked: Vec<_> = work.iter().filter(|item| requests.contains(&item.request_id)).collect();
+    assert_eq!(asked.len(), requests.len());
+    asked
+        .into_iter()
+        .map(|item| {
+            let job_id = "launch".try_into().unwrap();
+            let access =
+                VmAccess { job_id, hypervisor_ip: None, vnc_port: None, ssh_host_key: None };
+            let (request_id, generation) = (item.request_id, item.generation);
+            Report::Launched { request_id, generation, access }
+        })
+        .collect()
+}
+
+/// A node that was never heard gets no VMs.
+async fn come_online(reports: &ReportsHandle) {
+    let beat = reports.send(Report::Heartbeat { accepting: true, metrics: None });
+    assert!(matches!(soon("the heartbeat", beat).await, Outcome::Finalized { .. }));
+}
+
+async fn all_land(reports: &ReportsHandle, launches: &[Report]) {
+    let sent = launches.iter().map(|report| reports.send(report.clone()));
+    let outcomes = soon("the reports", join_all(sent)).await;
+    let landed = |outcome: &Outcome| matches!(outcome, Outcome::Finalized { .. });
+    assert!(outcomes.iter().all(landed), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_can_never_answer_is_refused_at_once() {
+    let start = |endpoint: &str| Chain::start(ChainOptions::new([endpoint])).err();
+    assert!(matches!(start("localhost:9944"), Some(EndpointError::NotAWebSocket { .. })));
+    assert!(matches!(start("what?"), Some(EndpointError::NotAUrl { number: 1, .. })));
+    let none = Chain::start(ChainOptions::new(Vec::<String>::new())).err();
+    assert_eq!(none, Some(EndpointError::None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_outlive_a_chain_node_that_is_killed_and_a_reset_of_the_chain() {
+    let (folder, port) = (temporary(), free_port());
+    let mut node = ChainNode::start(folder.path(), port);
+    let nobody = format!("ws://127.0.0.1:{}", free_port());
+    let market = Market::open(ChainOptions::new([nobody, node.url()]), "alpha").await;
+    let reports =
+        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+    come_online(&reports).await;
+    let requests = market.rent(20).await;
+    let launches = launches(&market, &requests).await;
+
+    // Just after a block, so that they are in the pool and in no block when it goes.
+    let mut best = market.chain.best();
+    best.borrow_and_update();
+    soon("a block", best.changed()).await.unwrap();
+    let waiting: Vec<_> = launches.iter().map(|report| reports.send(report.clone())).collect();
+    let mut status = reports.status();
+    soon("the pool", status.wait_for(|status| status.under_way == 20)).await.unwrap();
+    node.kill();
+    let mut connection = market.chain.connection();
+    soon("the end", connection.wait_for(|now| now.endpoint.is_none())).await.unwrap();
+    node = ChainNode::start(folder.path(), port);
+    for outcome in soon("the reports", join_all(waiting)).await {
+        assert!(matches!(outcome, Outcome::Finalized { .. }), "{outcome:?}");
+    }
+    let seen = reports.status().borrow().clone();
+    assert!(seen.sent_again >= 20 && seen.finalized == 21, "{seen:?}");
+    assert_eq!(seen.foreign_nonce_seen, 0);
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!(view.node.counts.launched, 20);
+    all_land(&reports, &launches).await;
+
+    node.kill();
+    let elsewhere = temporary();
+    let queued = reports.send(Report::SetAccess(common::access("second.example:2222")));
+    let _node = ChainNode::start(elsewhere.path(), port);
+    let mut finalized = market.chain.finalized();
+    let reset = |now: &Option<quarry_client::Finalized>| {
+        now.is_some_and(|now| now.standing == Standing::Replaced)
+    };
+    let replaced = *soon("the new chain", finalized.wait_for(reset)).await.unwrap();
+    assert!(!replaced.unwrap().may_act());
+    assert_eq!(soon("the end of a report", queued).await, Outcome::Stale);
+}
+
+/// Stands between a client and a chain node, and can fall silent without closing anything.
+struct Wire {
+    url: String,
+    silent: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Wire {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let silent = Arc::new(AtomicBool::new(false));
+        let hushed = silent.clone();
+        let task = tokio::spawn(async move {
+            let mut copies = tokio::task::JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let (from_client, to_client) = client.into_split();
+                let (from_node, to_node) =
+                    TcpStream::connect(("127.0.0.1", port)).await.unwrap().into_split();
+                copies.spawn(copy(from_client, to_node, hushed.clone()));
+                copies.spawn(copy(from_node, to_client, hushed.clone()));
+            }
+        });
+        Self { url, silent, task }
+    }
+
+    fn hush(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, silent: Arc<AtomicBool>) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if !silent.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_endpoint_takes_over_from_one_that_falls_silent_and_from_one_that_closes() {
+    let folder = temporary();
+    let node = ChainNode::start(folder.path(), 0);
+    let (first, second) = (Wire::to(node.port).await, Wire::to(node.port).await);
+    let mut options = ChainOptions::new([first.url.clone(), second.url.clone()]);
+    options.silence = Duration::from_secs(14);
+    let market = Market::open(options, "alpha").await;
+    let reports =
+        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+    come_online(&reports).await;
+    let requests = market.rent(4).await;
+    let launches = launches(&market, &requests).await;
+    let mut connection = market.chain.connection();
+    assert_eq!(connection.borrow().endpoint.as_ref(), Some(&first.url));
+
+    first.hush(true);
+    let second_in_use = connection.wait_for(|now| now.endpoint.as_ref() == Some(&second.url));
+    let (_, landed) =
+        tokio::join!(soon("the second", second_in_use), all_land(&reports, &launches[..2]));
+    let () = landed;
+    let error = connection.borrow().last_error.clone().unwrap();
+    assert!(error.starts_with(&first.url), "{error}");
+
+    first.hush(false);
+    second.task.abort();
+    let _ = second.task.await;
+    let first_in_use = connection.wait_for(|now| now.endpoint.as_ref() == Some(&first.url));
+    soon("the first", first_in_use).await.unwrap();
+    all_land(&reports, &launches[2..]).await;
+    let finalized = market.chain.finalized().borrow().unwrap();
+    assert!(finalized.may_act());
+}

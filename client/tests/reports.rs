@@ -1,0 +1,206 @@
+//! A worker without funds tells a development chain what it does.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{access, soon, subxt_account, temporary, worker_key, ChainNode, Market};
+use futures::future::join_all;
+use quarry_client::{
+    bindings, Chain, ChainOptions, Outcome, Refusal, Report, Reports, ReportsHandle, Submitter,
+};
+use quarry_primitives::{
+    api::Desired,
+    node::NodeMetricsData,
+    request::{FailureKind, OperationKind, VmAccess},
+    Hash, RequestId,
+};
+
+fn vm_access(job_id: &str) -> VmAccess {
+    let job_id = job_id.try_into().unwrap();
+    VmAccess { job_id, hypervisor_ip: None, vnc_port: None, ssh_host_key: None }
+}
+
+fn launched(request_id: RequestId, generation: u64) -> Report {
+    Report::Launched { request_id, generation, access: vm_access("launch") }
+}
+
+fn working(request_id: RequestId, generation: u64) -> Report {
+    Report::Working { request_id, generation, job_id: "launch".try_into().unwrap() }
+}
+
+fn heartbeat(market: &Market, with_metrics: bool) -> Report {
+    let metrics = NodeMetricsData { miner_id: market.node_id.clone(), ..Default::default() };
+    Report::Heartbeat { accepting: true, metrics: with_metrics.then(|| Box::new(metrics)) }
+}
+
+fn is_finalized(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Finalized { .. })
+}
+
+/// The generation at which each VM of the node is asked for something.
+async fn generation_of(market: &Market, request_id: RequestId) -> u64 {
+    let work = market.now().work_for(&market.node_id).await.unwrap();
+    work.iter().find(|item| item.request_id == request_id).unwrap().generation
+}
+
+async fn send(reports: &ReportsHandle, report: Report) -> Outcome {
+    let name = report.name();
+    soon(name, reports.send(report)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_tells_the_chain_what_it_does_and_each_thing_once() {
+    let folder = temporary();
+    let node = ChainNode::start(folder.path(), 0);
+    let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
+    let reports =
+        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+
+    heartbeats_are_free_for_a_worker_without_funds(&market, &reports).await;
+    let requests = market.rent(203).await;
+    a_launch_that_is_told_twice_lands_once(&market, &reports, requests[0]).await;
+    what_the_chain_has_moved_on_from_is_stale(&market, &reports, requests[0]).await;
+    another_chain_is_refused(&market, node.url()).await;
+    two_hundred_reports_at_once_all_land(&market, &reports, &requests[1..201]).await;
+    another_client_with_the_same_key_is_seen_and_outlived(&market, &reports, &requests[201..])
+        .await;
+    a_tenants_mistake_has_its_name(&market).await;
+}
+
+async fn heartbeats_are_free_for_a_worker_without_funds(market: &Market, reports: &ReportsHandle) {
+    let account = market.now().account(&market.worker.public()).await.unwrap().unwrap();
+    assert_eq!((account.free, account.providers, account.nonce), (0, 1, 0));
+    let outcome = send(reports, heartbeat(market, true)).await;
+    let Outcome::Finalized { hash, .. } = outcome else { panic!("{outcome:?}") };
+    let at = market.chain.at(hash);
+    let view = at.node(&market.node_id).await.unwrap().unwrap();
+    assert!(view.online && view.node.last_metrics.is_some());
+    assert!(at.node_metrics(&market.node_id).await.unwrap().is_some());
+    assert_eq!(at.heartbeat_every().await.unwrap(), 3);
+    assert_eq!(at.metrics_every().await.unwrap(), 50);
+    assert_eq!(at.params().await.unwrap().launch_timeout, 150);
+    assert_eq!(at.next_request_id().await.unwrap(), market.next_request_id().await);
+    assert!(at.live_blocks().await.unwrap() >= view.node.last_heartbeat.unwrap());
+    assert!(!market.chain.is_syncing().await.unwrap());
+    assert_eq!(market.chain.spec_version().unwrap(), 1);
+    // Metrics are not due again so soon.
+    assert_eq!(send(reports, heartbeat(market, true)).await, Outcome::Stale);
+}
+
+async fn a_launch_that_is_told_twice_lands_once(
+    market: &Market,
+    reports: &ReportsHandle,
+    request_id: RequestId,
+) {
+    let generation = generation_of(market, request_id).await;
+    let (work, first, second) = tokio::join!(
+        send(reports, working(request_id, generation)),
+        send(reports, launched(request_id, generation)),
+        send(reports, launched(request_id, generation)),
+    );
+    assert!(work == Outcome::Superseded || is_finalized(&work), "{work:?}");
+    assert!(is_finalized(&first), "{first:?}");
+    assert_eq!(first, second);
+    assert_eq!(send(reports, launched(request_id, generation)).await, first);
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!(view.node.counts.launched, 1);
+    let vm = market.now().vm(request_id).await.unwrap().unwrap();
+    assert_eq!(vm.assignment.unwrap().job_id, Some("launch".try_into().unwrap()));
+}
+
+async fn what_the_chain_has_moved_on_from_is_stale(
+    market: &Market,
+    reports: &ReportsHandle,
+    request_id: RequestId,
+) {
+    let generation = generation_of(market, request_id).await;
+    let (kind, reason) = (FailureKind::Retryable, "no".try_into().unwrap());
+    let stale = [
+        launched(request_id, generation + 1),
+        launched(1_000_000, 1),
+        Report::Done { kind: OperationKind::Stop, request_id, generation },
+        Report::OperationFailed { request_id, generation, kind, reason },
+    ];
+    for outcome in join_all(stale.map(|report| send(reports, report))).await {
+        assert_eq!(outcome, Outcome::Stale);
+    }
+    let launch = Report::Done { kind: OperationKind::Launch, request_id, generation };
+    assert_eq!(send(reports, launch).await, Outcome::Refused { error: Refusal::NotAReport });
+    let status = reports.status().borrow().clone();
+    assert_eq!((status.under_way, status.foreign_nonce_seen), (0, 0), "{status:?}");
+}
+
+async fn another_chain_is_refused(market: &Market, url: String) {
+    let mut options = ChainOptions::new([url]);
+    options.genesis = Some(Hash::repeat_byte(1));
+    let chain = Chain::start(options).unwrap();
+    let mut connection = chain.connection();
+    let refused = connection.wait_for(|connection| connection.last_error.is_some());
+    let error = soon("a refusal", refused).await.unwrap().last_error.clone().unwrap();
+    assert!(
+        error.contains("another chain") && error.contains(&format!("{:?}", market.genesis)),
+        "{error}"
+    );
+    assert_eq!(connection.borrow().connects, 0);
+    assert!(chain.finalized().borrow().is_none());
+}
+
+async fn two_hundred_reports_at_once_all_land(
+    market: &Market,
+    reports: &ReportsHandle,
+    requests: &[RequestId],
+) {
+    let work = market.now().work_for(&market.node_id).await.unwrap();
+    assert_eq!(work.len(), 203);
+    let launches = work.iter().filter(|item| requests.contains(&item.request_id));
+    let launches: Vec<_> = launches.collect();
+    assert!(launches.iter().all(|item| item.desired == Desired::Launch));
+    let beat = reports.send(heartbeat(market, false));
+    let sent =
+        launches.iter().map(|item| send(reports, launched(item.request_id, item.generation)));
+    let outcomes = join_all(sent).await;
+    assert_eq!(outcomes.len(), 200);
+    assert!(outcomes.iter().all(is_finalized), "{outcomes:?}");
+    let beat = soon("the heartbeat", beat).await;
+    assert!(is_finalized(&beat) || beat == Outcome::Stale, "{beat:?}");
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!(view.node.counts.launched, 201);
+}
+
+async fn another_client_with_the_same_key_is_seen_and_outlived(
+    market: &Market,
+    reports: &ReportsHandle,
+    requests: &[RequestId],
+) {
+    let chain = market.chain.clone();
+    let other = Reports::spawn(chain, market.worker.clone(), market.node_id.clone());
+    let generation = generation_of(market, requests[0]).await;
+    let outcome = send(&other, launched(requests[0], generation)).await;
+    assert!(is_finalized(&outcome), "{outcome:?}");
+    let mut status = reports.status();
+    let seen = status.wait_for(|status| status.foreign_nonce_seen > 0);
+    assert_eq!(soon("the other's nonce", seen).await.unwrap().foreign_nonce_seen, 1);
+
+    // Both at once, for one nonce.
+    let generation = generation_of(market, requests[1]).await;
+    let elsewhere = access("second.example:2222");
+    let (ours, others) = tokio::join!(
+        send(reports, launched(requests[1], generation)),
+        send(&other, Report::SetAccess(elsewhere.clone())),
+    );
+    assert!(is_finalized(&ours) && is_finalized(&others), "{ours:?} {others:?}");
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!(view.node.access, elsewhere);
+    assert_eq!(view.node.counts.launched, 203);
+}
+
+async fn a_tenants_mistake_has_its_name(market: &Market) {
+    let error = market.submit(bindings::tx().compute().request_compute_stop(999_999)).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("Compute.ComputeRequestNotFound"), "{error}");
+    let pauper = Submitter::spawn(market.chain.clone(), worker_key("pauper"));
+    let receiver = subxt_account(&market.worker.public()).into();
+    let transfer = bindings::tx().balances().transfer_allow_death(receiver, 1);
+    let error = soon("a refusal", pauper.submit(transfer)).await.err().unwrap();
+    assert!(error.to_string().contains("cannot pay"), "{error}");
+}
