@@ -62,6 +62,14 @@ pub enum FetchError {
         /// What happened.
         reason: String,
     },
+    /// The server sends on to where nobody goes, or round and round.
+    #[error("{url}: {reason}")]
+    Redirect {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server's answer.
     #[error("{url}: the server answers {status}")]
     Status {

@@ -133,7 +133,7 @@ fn verdict(place: &Place, error: &FetchError) -> Verdict {
         Status { status: 408 | 425 | 429 | 500..=599, .. } => Verdict::Again,
         // The part that was there before was another file's: it is gone now.
         WrongDigest { proven: false, .. } if matches!(place, Place::Server(_)) => Verdict::Again,
-        WrongDigest { .. } | Status { .. } | Image(_) | FileTooLarge { .. } if gateway => {
+        WrongDigest { .. } | Status { .. } | Redirect { .. } | FileTooLarge { .. } if gateway => {
             Verdict::NotThere
         }
         _ => Verdict::Final,

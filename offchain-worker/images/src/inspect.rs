@@ -70,12 +70,17 @@ mod tests {
     use super::*;
     use crate::overlay::create_overlay;
     use proptest::prelude::*;
-    use std::{io::Write, path::Path};
+    use std::{io::Write, path::Path, sync::OnceLock};
 
     const CLUSTER: usize = 64 << 10;
 
     /// An image without a backing file: an overlay's bytes with that taken out.
     fn sound() -> Vec<u8> {
+        static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
+        SOUND.get_or_init(make_sound).clone()
+    }
+
+    fn make_sound() -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let (base, path) = (folder.path().join("base"), folder.path().join("disk"));
         std::fs::write(&base, [1; 512]).unwrap();

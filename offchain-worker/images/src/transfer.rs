@@ -95,7 +95,12 @@ impl Transfer<'_> {
             }
         }
         let sent = self.in_time(&shown, request.send()).await?;
-        let response = sent.map_err(|error| network(&shown, &error))?;
+        let response = sent.map_err(|error| match network(&shown, &error) {
+            FetchError::Network { url, reason } if error.is_redirect() => {
+                FetchError::Redirect { url, reason }
+            }
+            other => other,
+        })?;
         let Some(answer) = self.answer(&response, &shown, have)? else {
             return Ok(Arrival { whole: false, framed: true });
         };

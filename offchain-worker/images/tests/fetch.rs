@@ -1,5 +1,7 @@
 //! Images by HTTP, from servers that break, stall, lie and change their minds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use quarry_images::{FetchError, ImageError, Store};
@@ -203,8 +205,9 @@ async fn a_redirect_is_followed_and_a_loop_of_them_is_not() {
 
     let around = Server::start(Vec::new(), []).await.always(Act::Redirect("/again".into()));
     let error = store.get(&raw(around.image(), [1; 32])).await.unwrap_err();
+    assert!(matches!(error, FetchError::Redirect { .. }) && !error.is_terminal(), "{error}");
     assert!(error.to_string().contains("too many redirects"), "{error}");
-    assert!(!error.is_terminal());
+    assert!(around.asked().len() < 20);
     let elsewhere = Act::Redirect("ftp://127.0.0.1/disk.img".into());
     let elsewhere = Server::start(Vec::new(), []).await.always(elsewhere);
     store.get(&raw(elsewhere.image(), [1; 32])).await.unwrap_err();

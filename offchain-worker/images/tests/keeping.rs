@@ -1,5 +1,7 @@
 //! What stays in the store, and what goes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use quarry_images::{FetchError, OpenError, Store};

@@ -1,5 +1,7 @@
 //! Disks of VMs, as QEMU's own tools see them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 use quarry_images::{
     create_overlay, grow_overlay, overlay_info, ImageError, ImageFormat, OverlayError, OverlayInfo,
 };

@@ -1,6 +1,8 @@
 //! A fetch against `sha256sum` of the same file:
 //! `cargo nextest run --release -p quarry-images --run-ignored only --no-capture`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use axum::{body::Body, response::Response, Router};

@@ -1,6 +1,8 @@
 //! https against a CA of our own. The CA is named by the environment, which is the whole process's:
 //! hence one test, in a program of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod support;
 
 use quarry_images::{FetchError, Store};
@@ -85,6 +87,7 @@ async fn https_is_checked_against_the_systems_authorities_and_never_left() {
     let store = |name: &str| {
         let mut settings = settings(&folder.join(format!("store-{name}")));
         settings.allow_http = false;
+        settings.stall = Duration::from_secs(5);
         Store::open(settings).unwrap()
     };
 

@@ -1,5 +1,6 @@
 //! A web server that misbehaves as it is told, and a store in a folder of its own.
 #![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use axum::{
     body::{Body, Bytes},
