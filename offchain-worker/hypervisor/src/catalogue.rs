@@ -127,9 +127,9 @@ impl Catalogue {
     ) -> Result<Option<Handle>, Fault> {
         let doubtful = lock(&self.doubts).contains(&uuid);
         let known = lock(&self.entries).get(&uuid).cloned();
-        let known = known.filter(|entry| entry.tags.are_ours());
         let handle = match known {
-            Some(entry) if !doubtful => return Ok(Some(entry.handle)),
+            Some(entry) if !doubtful && entry.tags.are_ours() => return Ok(Some(entry.handle)),
+            Some(_) if !doubtful => return Err(Error::Foreign(uuid).into()),
             // Handles are good for as long as their connection: libvirtd goes by the uuid.
             Some(entry) => entry.handle,
             None => match self.find(connection, uuid)? {
@@ -244,7 +244,9 @@ fn metadata(
 
 /// The state that libvirt's numbers mean.
 pub(crate) fn state_of(state: c_int, reason: c_int, is_active: bool) -> DomainState {
-    let shutoff_by_crash = reason as sys::virDomainShutoffReason == sys::VIR_DOMAIN_SHUTOFF_CRASHED;
+    // Or libvirtd found it dead when it came back.
+    let crashes = [sys::VIR_DOMAIN_SHUTOFF_CRASHED, sys::VIR_DOMAIN_SHUTOFF_DAEMON];
+    let shutoff_by_crash = crashes.contains(&(reason as sys::virDomainShutoffReason));
     match state as sys::virDomainState {
         sys::VIR_DOMAIN_SHUTOFF if shutoff_by_crash => DomainState::Crashed,
         sys::VIR_DOMAIN_SHUTOFF => DomainState::Off,

@@ -4,12 +4,12 @@ use crate::{
     error::Error,
     fault::{self, Fault},
     ffi::Connection,
+    rules::filter_xml,
+    FilterPolicy,
 };
 use roxmltree::{Document, Node};
 use virt::error::Error as VirtError;
 use virt_sys as sys;
-
-pub(crate) use crate::rules::filter_xml;
 
 /// Without these, bridged packets bypass half of the rules.
 const BRIDGE_SWITCHES: [&str; 2] = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables"];
@@ -23,8 +23,9 @@ pub(crate) fn are_supported(connection: &Connection) -> Result<bool, VirtError> 
     }
 }
 
-/// Defines the filter unless it is there already, word by word.
-pub(crate) fn ensure(connection: &Connection, name: &str, xml: &str) -> Result<(), Fault> {
+/// Defines the filter unless it is there already, rule by rule.
+pub(crate) fn ensure(connection: &Connection, policy: &FilterPolicy) -> Result<(), Fault> {
+    let mut xml = filter_xml(policy, None)?;
     if !are_supported(connection)? {
         return Ok(());
     }
@@ -32,14 +33,15 @@ pub(crate) fn ensure(connection: &Connection, name: &str, xml: &str) -> Result<(
     if is_local {
         check_bridges()?;
     }
-    match connection.lookup_nwfilter_by_name(name) {
-        Ok(filter) if are_equal(&filter.xml_desc(0)?, xml) => return Ok(()),
-        Ok(_) => {}
+    match connection.lookup_nwfilter_by_name(&policy.name) {
+        Ok(filter) if are_equal(&filter.xml_desc(0)?, &xml) => return Ok(()),
+        // libvirt replaces a filter by its id only.
+        Ok(filter) => xml = filter_xml(policy, Some(filter.uuid()?))?,
         Err(error) if fault::code(&error) == sys::VIR_ERR_NO_NWFILTER => {}
         Err(error) => return Err(error.into()),
     }
-    connection.define_nwfilter_xml(xml)?;
-    tracing::info!(filter = name, "defined the guests' network filter");
+    connection.define_nwfilter_xml(&xml)?;
+    tracing::info!(filter = policy.name, "defined the guests' network filter");
     Ok(())
 }
 

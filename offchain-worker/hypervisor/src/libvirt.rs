@@ -265,8 +265,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn ensure_filter(&self, policy: &FilterPolicy) -> Result<()> {
-        let xml = filter::filter_xml(policy)?;
-        self.link.with(|live| filter::ensure(&live.connection, &policy.name, &xml))
+        self.link.with(|live| filter::ensure(&live.connection, policy))
     }
 
     fn remove_filter(&self, name: &str) -> Result<()> {
@@ -365,9 +364,9 @@ mod tests {
     #[test]
     fn a_guest_that_crashed_is_told_from_one_that_was_shut_down() {
         use crate::DomainState::{Crashed, Off, Paused, Running, ShuttingDown};
-        let seen = [(5, 3), (5, 1), (5, 6), (6, 0), (3, 5), (4, 1)];
+        let seen = [(5, 3), (5, 8), (5, 1), (5, 6), (6, 0), (3, 5), (4, 1)];
         let off: Vec<_> = seen.map(|(state, reason)| state_of(state, reason, false)).into();
-        assert_eq!(off, [Crashed, Off, Off, Crashed, Paused, ShuttingDown]);
+        assert_eq!(off, [Crashed, Crashed, Off, Off, Crashed, Paused, ShuttingDown]);
         let seen = [(1, 1), (2, 0), (0, 0), (6, 0), (7, 0)];
         let on: Vec<_> = seen.map(|(state, reason)| state_of(state, reason, true)).into();
         assert_eq!(on, [Running, Running, Running, Paused, Paused]);

@@ -9,6 +9,7 @@ use crate::{
     sound, FilterPolicy,
 };
 use std::{io, net::IpAddr};
+use uuid::Uuid;
 
 /// Where nobody on the internet is.
 const PRIVATE_V4: [(&str, u8); 10] = [
@@ -37,8 +38,8 @@ const DHCPV6_SERVER: &str = "547";
 
 type Attributes<'a> = &'a [(&'a str, &'a str)];
 
-/// The XML of the filter; guests give it their `$MAC`, `$IP` and `$IPV6`.
-pub(crate) fn filter_xml(policy: &FilterPolicy) -> Result<String> {
+/// The XML of the filter; guests give it their `$MAC`, `$IP` and `$IPV6`. It replaces that of the same id.
+pub(crate) fn filter_xml(policy: &FilterPolicy, replaced: Option<Uuid>) -> Result<String> {
     sound::name("the filter's name", &policy.name)?;
     for (network, length) in policy.allow.iter().chain(&policy.deny) {
         let longest = if network.is_ipv4() { 32 } else { 128 };
@@ -48,6 +49,9 @@ pub(crate) fn filter_xml(policy: &FilterPolicy) -> Result<String> {
     }
     Markup::document(|markup| {
         markup.nest("filter", &[("name", &policy.name), ("chain", "root")], |filter| {
+            if let Some(uuid) = replaced {
+                filter.text("uuid", &[], &uuid.to_string())?;
+            }
             let mut rules = Rules { filter };
             rules.own_card_only()?;
             rules.arp(policy)?;

@@ -2,12 +2,12 @@
 
 use crate::{
     disk::Disk,
-    domain::{Accelerator, Attachment, DomainSpec},
+    domain::{Accelerator, Attachment, DomainSpec, GuestAddress},
     error::{Error, Result},
     markup::Markup,
     sound, tag,
 };
-use std::{io, net::IpAddr, path::Path};
+use std::{io, path::Path};
 
 /// The disk's name in the domain.
 pub(crate) const DISK: &str = "vda";
@@ -182,17 +182,22 @@ fn network_card(
 
 /// Both families are always told: what the filter does not know, libvirt would learn from the guest.
 fn addresses(filter: &mut Markup, spec: &DomainSpec) -> io::Result<()> {
-    let families: [(&str, &str, fn(&IpAddr) -> bool); 2] =
-        [("IP", "0.0.0.0", IpAddr::is_ipv4), ("IPV6", "::", IpAddr::is_ipv6)];
-    for (name, nothing, of_family) in families {
-        let mut addresses =
-            spec.addresses.iter().map(|address| address.0).filter(of_family).peekable();
-        if addresses.peek().is_none() {
-            filter.empty("parameter", &[("name", name), ("value", nothing)])?;
-        }
-        for address in addresses {
-            filter.empty("parameter", &[("name", name), ("value", &address.to_string())])?;
-        }
+    family(filter, "IP", "0.0.0.0", spec.addresses.iter().filter(|address| address.0.is_ipv4()))?;
+    family(filter, "IPV6", "::", spec.addresses.iter().filter(|address| address.0.is_ipv6()))
+}
+
+fn family<'a>(
+    filter: &mut Markup,
+    name: &str,
+    nothing: &str,
+    addresses: impl Iterator<Item = &'a GuestAddress>,
+) -> io::Result<()> {
+    let mut addresses = addresses.peekable();
+    if addresses.peek().is_none() {
+        filter.empty("parameter", &[("name", name), ("value", nothing)])?;
+    }
+    for address in addresses {
+        filter.empty("parameter", &[("name", name), ("value", &address.0.to_string())])?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     disk::{Backing, Format},
-    domain::{GuestAddress, Tag},
+    domain::Tag,
 };
 use std::path::PathBuf;
 use uuid::Uuid;

@@ -53,7 +53,9 @@ umount --recursive --lazy "$root/cgroup"
 ip link set dev lo up
 virtlogd --daemon --pid-file /run/libvirt/virtlogd.pid
 libvirtd --daemon --pid-file /run/libvirt/libvirtd.pid
-exec sleep infinity
+# A first process must reap what its children leave.
+sleep infinity &
+wait
 "#;
 
 /// A machine with libvirt and QEMU, as far as they can tell. All of it ends with this value.
