@@ -1,11 +1,7 @@
 //! Logs, as text for people or as JSON for programs, to standard error.
 
 use crate::config::{LogFormat, LogSettings};
-use std::{
-    env,
-    fmt::{self, Write as _},
-    io::IsTerminal,
-};
+use std::{env, fmt, io::IsTerminal};
 use tracing::{field::Field, subscriber::SetGlobalDefaultError, Subscriber};
 use tracing_subscriber::{
     field::MakeExt,

@@ -1,4 +1,6 @@
 //! The verbs of `quarry-worker`.
 
+pub mod check;
+pub mod key;
 pub mod run;
 pub mod status;
