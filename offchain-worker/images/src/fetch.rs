@@ -84,14 +84,13 @@ async fn arrive(transfer: &mut Transfer<'_>, mut places: Vec<Place>) -> Result<(
         return Ok(());
     }
     let mut failures = 0;
+    let mut furthest = transfer.partial()?.length();
     let mut last_error = None;
     for attempt in 0..ATTEMPTS {
         let Some(place) = places.get(attempt as usize % places.len().max(1)).cloned() else {
             break;
         };
-        let before = transfer.partial()?.length();
         let arrived = transfer.attempt(&place).await;
-        let after = transfer.partial()?.length();
         let error = match arrived {
             Ok(arrival) if transfer.is_right()? => {
                 tracing::debug!(place = place.shown(), ?arrival, "the digest is right");
@@ -101,8 +100,10 @@ async fn arrive(transfer: &mut Transfer<'_>, mut places: Vec<Place>) -> Result<(
             Err(error) => error,
         };
         tracing::warn!(place = place.shown(), attempt, "{error}");
-        if after >= before.saturating_add(PROGRESS) {
-            failures = 0;
+        // What was thrown away is no progress, and what is fetched again in its place is none either.
+        let have = transfer.partial()?.length();
+        if have >= furthest + PROGRESS {
+            (failures, furthest) = (0, have);
         }
         match verdict(&place, &error) {
             Verdict::Final => return Err(error),

@@ -279,3 +279,16 @@ async fn an_image_whose_file_is_gone_or_damaged_is_fetched_again() {
     store.get(&wanted).await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), content);
 }
+
+#[tokio::test]
+async fn a_server_that_begins_anew_for_ever_is_given_up() {
+    let content = bytes(18, 3 * MIB);
+    let server = Server::start(content.clone(), []).await.always(Act::Unsized);
+    let (_dir, store) = store_with(|_| {});
+    let chunked = store.get(&raw(server.image(), [1; 32])).await.unwrap_err();
+    assert!(matches!(chunked, FetchError::WrongDigest { proven: true, .. }), "{chunked}");
+
+    let other = Server::start(content.clone(), []).await.always(Act::Break(2 * MIB));
+    store.get(&raw(other.image(), [2; 32])).await.unwrap_err();
+    assert!(other.asked().len() < 20, "{}", other.asked().len());
+}

@@ -144,7 +144,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response<Body
 fn body(rest: Bytes, act: &Act) -> Body {
     let rest = match act {
         Act::Lie => rest.iter().map(|byte| !byte).collect(),
-        Act::Break(length) | Act::Stall(length) => rest.slice(..*length),
+        Act::Break(length) | Act::Stall(length) => rest.slice(..rest.len().min(*length)),
         _ => rest,
     };
     let chunks: Vec<io::Result<Bytes>> =
