@@ -1,5 +1,5 @@
 //! `quarry-worker check` against a real chain node and libvirt's test driver.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "../../client/tests/common/mod.rs"]
 mod common;
