@@ -111,6 +111,16 @@ export class GuestMarket extends Market {
     });
   }
 
+  /** Kills the chain node, and starts it again: with the blocks that it had, and nothing in its pool. */
+  async restartNode() {
+    await this.#disconnect();
+    await this.node.kill();
+    this.forgetNonces();
+    await this.startNode();
+    this.api = await connect(this.node.url);
+    this.chronicle = await Chronicle.of(this.api);
+  }
+
   /** Kills the chain node, and begins another chain from the same genesis at the same endpoint. */
   async reset() {
     await this.#disconnect();
