@@ -156,10 +156,19 @@ export class GuestMarket extends Market {
   }
 
   /** Rents a VM of a node and returns the request's number; without a node, whoever claims it has it. */
-  async rent(tenant, { on, plan = 'tiny', image = 'busybox', userData, ...wish }) {
-    const cloudInit = userData === undefined ? null : this.images.addBlock(userData);
-    const { id } = await this.create(tenant, { node: on?.id ?? null, plan, image, cloudInit, ...wish });
+  async rent(tenant, wish) {
+    const [id] = await this.rentAll(tenant, wish);
     return id;
+  }
+
+  /** As `rent`, for each wish, in one transaction: those of one tenant at the same time would have one nonce. */
+  async rentAll(tenant, ...wishes) {
+    const full = wishes.map(({ on, plan = 'tiny', image = 'busybox', userData, ...wish }) => {
+      const cloudInit = userData === undefined ? null : this.images.addBlock(userData);
+      return { node: on?.id ?? null, plan, image, cloudInit, ...wish };
+    });
+    const { ids } = await this.createAll(tenant, ...full);
+    return ids;
   }
 
   /** All that the chain says of a VM: see `compute_getVm`. */
