@@ -26,6 +26,7 @@ pub use domain::{
 };
 pub use error::{Error, Result};
 pub use libvirt::Libvirt;
+pub use xml::definition;
 
 use std::net::IpAddr;
 use uuid::Uuid;

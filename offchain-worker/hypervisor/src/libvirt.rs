@@ -1,14 +1,13 @@
 //! [`Hypervisor`] upon libvirt.
 
 use crate::{
-    disk,
-    domain::{Accelerator, Domain, DomainSpec, DomainStats, HostInfo, Tag},
+    domain::{Domain, DomainSpec, DomainStats, HostInfo, Tag},
     error::{Error, Result},
     fault::{self, Fault},
     ffi, figures, filter, host,
     link::{lock, spawn, Link, Live},
     sound, tag,
-    xml::{self, domain_xml},
+    xml::{self, definition},
     FilterPolicy, Hypervisor,
 };
 use std::{
@@ -89,12 +88,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn define(&self, spec: &DomainSpec) -> Result<()> {
-        sound::check(spec)?;
-        let disk = match spec.accelerator {
-            Accelerator::Test => disk::Disk::default(),
-            Accelerator::Kvm | Accelerator::Emulation => disk::inspect(&spec.disk)?,
-        };
-        let xml = domain_xml(spec, &disk)?;
+        let xml = definition(spec)?;
         self.link.with(|live| {
             live.catalogue.ours(&live.connection, spec.uuid)?;
             match live.connection.define_domain_xml(&xml) {

@@ -1,7 +1,7 @@
 //! A domain as libvirt wants it told.
 
 use crate::{
-    disk::Disk,
+    disk::{self, Disk},
     domain::{Accelerator, Attachment, DomainSpec, GuestAddress},
     error::{Error, Result},
     markup::Markup,
@@ -13,6 +13,16 @@ use std::{io, path::Path};
 pub(crate) const DISK: &str = "vda";
 const SEED: &str = "vdb";
 const RNG_BYTES_A_SECOND: &str = "65536";
+
+/// The XML that defines a domain, of which the disk must be there (but for the test driver).
+pub fn definition(spec: &DomainSpec) -> Result<String> {
+    sound::check(spec)?;
+    let disk = match spec.accelerator {
+        Accelerator::Test => Disk::default(),
+        Accelerator::Kvm | Accelerator::Emulation => disk::inspect(&spec.disk)?,
+    };
+    domain_xml(spec, &disk)
+}
 
 /// The XML that defines a domain upon that disk.
 pub(crate) fn domain_xml(spec: &DomainSpec, disk: &Disk) -> Result<String> {
