@@ -1,8 +1,8 @@
 //! The daemon beside a hypervisor: reads its node's work from the chain, makes libvirt match it, reports.
 
+pub mod commands;
 pub mod config;
 pub mod crash;
-pub mod commands;
 pub mod engine;
 pub mod folders;
 pub mod http;

@@ -1,11 +1,12 @@
 //! `quarry-worker`: the daemon beside a hypervisor.
 
 use clap::{Parser, Subcommand};
-use quarry_worker::{commands, config::Settings, logs};
-use std::{path::PathBuf, process::ExitCode};
-
-/// The config says something that cannot be (sysexits' EX_CONFIG).
-const BAD_CONFIG: u8 = 78;
+use quarry_worker::{
+    commands::{check, key, run, status},
+    config::{ConfigErrors, Settings, DEFAULT_PATH},
+    logs,
+};
+use std::{env, fmt::Display, path::PathBuf, process::ExitCode};
 
 /// Hosts virtual machines for Quarry: reads its node's work from the chain, makes libvirt match it, and
 /// reports.
@@ -14,7 +15,7 @@ const BAD_CONFIG: u8 = 78;
 struct Cli {
     /// The config. Drop-ins beside it (worker.toml.d/*.toml) and variables such as
     /// QUARRY_WORKER__CHAIN__GENESIS are read over it.
-    #[arg(long, global = true, value_name = "FILE", default_value = quarry_worker::config::DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -34,51 +35,68 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look for what keeps this host from serving, and say what to do about it.
+    Check {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the worker's key, or show its public part.
+    Key(key::KeyArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let settings = match Settings::load(&cli.config, std::env::vars_os()) {
-        Ok(settings) => settings,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::from(BAD_CONFIG);
-        }
-    };
-    if let Err(error) = logs::start(&settings.logs) {
-        eprintln!("quarry-worker: {error}");
-        return ExitCode::from(BAD_CONFIG);
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("quarry-worker: no threads: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed(&error, 1),
     };
-    runtime.block_on(carry_out(cli.command, settings))
+    let settings = || Settings::load(&cli.config, env::vars_os());
+    match cli.command {
+        Command::Run { accept_loss } => runtime.block_on(daemon(settings(), accept_loss)),
+        Command::Status { json } => match settings() {
+            Ok(settings) => match runtime.block_on(status::status(&settings.data_dir, json)) {
+                Ok(text) => told(&text),
+                Err(error) => failed(&error, 1),
+            },
+            Err(errors) => failed(&errors, ConfigErrors::EXIT_CODE),
+        },
+        Command::Check { json } => {
+            let findings = runtime.block_on(check::check(&cli.config, &settings()));
+            let render = if json { check::render_json } else { check::render };
+            told(&render(&findings));
+            ExitCode::from(u8::from(!check::all_ok(&findings)))
+        }
+        Command::Key(args) => match key::key(&args, settings) {
+            Ok(text) => told(&text),
+            Err(error) => failed(&error, error.exit_code()),
+        },
+    }
 }
 
-async fn carry_out(command: Command, settings: Settings) -> ExitCode {
-    match command {
-        Command::Run { accept_loss } => match commands::run::run(settings, accept_loss).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!("{error}");
-                ExitCode::from(error.exit_code())
-            }
-        },
-        Command::Status { json } => {
-            match commands::status::status(&settings.data_dir, json).await {
-                Ok(text) => {
-                    println!("{}", text.trim_end());
-                    ExitCode::SUCCESS
-                }
-                Err(error) => {
-                    eprintln!("quarry-worker: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+async fn daemon(settings: Result<Settings, ConfigErrors>, accept_loss: bool) -> ExitCode {
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(errors) => return failed(&errors, ConfigErrors::EXIT_CODE),
+    };
+    if let Err(error) = logs::start(&settings.logs) {
+        return failed(&error, ConfigErrors::EXIT_CODE);
+    }
+    match run::run(settings, accept_loss).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn told(text: &str) -> ExitCode {
+    println!("{}", text.trim_end());
+    ExitCode::SUCCESS
+}
+
+fn failed(error: &dyn Display, code: u8) -> ExitCode {
+    eprintln!("quarry-worker: {error}");
+    ExitCode::from(code)
 }

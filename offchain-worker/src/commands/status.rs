@@ -75,5 +75,9 @@ fn vms(vms: &[VmStatus]) -> String {
         ]);
     }
     // Each cell has a blank before it, the first one too.
-    table.trim_fmt().lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    table
+        .trim_fmt()
+        .lines()
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! What a launch needs from elsewhere: the image, and the tenant's user data.
 
 use super::Engine;
-use crate::reconcile::Outcome;
+use crate::{crash, reconcile::Outcome};
 use quarry_images::{FetchError, Held, Wanted};
 use quarry_primitives::{
     api::WorkItem,
@@ -14,6 +14,7 @@ impl Engine {
     /// Fetches beside the lane: it may take long, and an order to delete must not wait for it.
     pub(super) fn fetch_for(self: &Arc<Self>, uuid: Uuid, item: Option<Arc<WorkItem>>) {
         let Some(item) = item else { return };
+        crash::point("before", "fetch");
         if let Some(vm) = self.table().vms.get_mut(&uuid) {
             vm.memory.fetching = true;
         }
@@ -48,6 +49,7 @@ impl Engine {
         item: &WorkItem,
         provisions: Result<(Held, Option<Vec<u8>>), FetchError>,
     ) {
+        crash::point("after", "fetch");
         let now = self.now();
         let mut table = self.table();
         let Some(vm) = table.vms.get_mut(&uuid) else { return };

@@ -47,6 +47,19 @@ pub(super) fn name(action: &Action) -> &'static str {
     }
 }
 
+/// Whether it is more than a change of files.
+fn calls_libvirt(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::MakeFolder
+            | Action::MarkStarted
+            | Action::MarkOrphan
+            | Action::Reseed
+            | Action::RemoveDisk
+            | Action::RemoveFolder
+    )
+}
+
 /// Frees the VM for another lane, however this one ends.
 struct Busy<'a> {
     engine: &'a Engine,
@@ -123,7 +136,9 @@ impl Engine {
         let generation = item.map(|item| item.generation);
         let span = tracing::info_span!("vm", node = self.node_name(), request, generation);
         let _entered = span.enter();
-        self.first_call();
+        if calls_libvirt(action) {
+            self.first_call();
+        }
         crash::point("before", what);
         let begun = Instant::now();
         let timer = self.metrics.begin_action(what);

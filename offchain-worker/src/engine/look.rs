@@ -1,12 +1,13 @@
 //! What is on the host: libvirt's domains and the folders, and to which VM each belongs.
 
 use super::{
-    table::{domain_view, folder_view, is_ours},
+    table::{domain_view, folder_view, is_ours, shape, Vm},
     Engine,
 };
 use crate::{
     folders::Manifest,
-    reconcile::{Domain, Found},
+    identity::Identity,
+    reconcile::{Domain, Folder, Found},
 };
 use quarry_primitives::request::RequestId;
 use std::{collections::HashMap, sync::Arc};
@@ -70,13 +71,25 @@ impl Engine {
         seen
     }
 
+    /// A disk whose manifest cannot be read is there all the same: its VM is not lost.
+    pub(super) fn mind_stray_disk(&self, vm: &mut Vm, found: &mut Found) {
+        let Some(item) = vm.item.as_ref().filter(|_| found.folder.is_none()) else { return };
+        let name = Identity::of(self.genesis, item).name(item.request_id);
+        if self.folders.has_stray_disk(&name) {
+            found.folder =
+                Some(Folder { disk: true, started: true, shape: shape(item), orphan_for: None });
+            vm.last_error = Some(format!("vm.json in {name} cannot be read: restore it"));
+        }
+    }
+
     fn take_seen(&self, mut seen: HashMap<Uuid, Seen>, before: &HashMap<Uuid, u64>) {
         let highest = seen.values().map(|seen| seen.seen_block).max().unwrap_or_default();
         let mut table = self.table();
         table.has_seen = true;
         table.seen_by_domains = table.seen_by_domains.max(highest);
         for (uuid, vm) in table.vms.iter_mut() {
-            let found = seen.remove(uuid).map(|seen| seen.found).unwrap_or_default();
+            let mut found = seen.remove(uuid).map(|seen| seen.found).unwrap_or_default();
+            self.mind_stray_disk(vm, &mut found);
             // A lane that acted meanwhile knows better than what was listed.
             if !vm.busy && before.get(uuid).is_none_or(|acts| *acts == vm.acts) {
                 vm.found = found;

@@ -253,6 +253,10 @@ impl Engine {
                     vm.busy = true;
                 }
             }
+            if lanes.is_empty() && !table.vms.values().any(|vm| vm.busy || vm.memory.fetching) {
+                // It led to no call; whatever comes next has another cause.
+                table.work_known_at = None;
+            }
             table.prune();
         }
         drop(table);
@@ -303,8 +307,10 @@ impl Engine {
 
     /// Tells how long it took from a finalized block to the first call that it led to.
     fn first_call(&self) {
-        if let Some(known) = self.table().work_known_at.take() {
-            self.metrics.first_call(known.elapsed());
+        let known = self.table().work_known_at.take();
+        if let Some(after) = known.map(|known| known.elapsed()) {
+            self.metrics.first_call(after);
+            tracing::debug!(?after, "the first call to libvirt for newly finalized work");
         }
     }
 

@@ -168,6 +168,7 @@ impl Engine {
         let host_key = HostKey::read(&paths.host_key())?;
         // User data is for a first start only: as a new instance the guest would run it again.
         self.write_seed(&paths, &changed, item, &host_key, None)?;
+        crash::point("in", "reseed");
         self.change(uuid, |manifest| *manifest = changed)
     }
 

@@ -7,7 +7,6 @@ use quarry_primitives::{api::WorkItem, node::NodeRecord, BlockNumber};
 use std::{
     collections::HashMap,
     sync::{atomic::Ordering, Arc},
-    time::Instant,
 };
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ impl Engine {
     /// Reads what the chain wants at a finalized block. The list itself is read only where the node's
     /// work changed since it was read last.
     pub(super) async fn read_work(&self, finalized: Finalized) -> Result<(), ReadError> {
-        let known_at = Instant::now();
+        let known_at = finalized.told_at;
         let at = self.chain.at(finalized.block.hash);
         let node = at.node(&self.settings.node_id).await?.map(|view| view.node);
         let live_block = at.live_blocks().await?;
@@ -40,6 +39,8 @@ impl Engine {
                 None => Vec::new(),
             };
             let next_request_id = at.next_request_id().await?;
+            let (number, vms, took) = (finalized.block.number, items.len(), known_at.elapsed());
+            tracing::debug!(number, vms, ?took, "the node's work was read");
             self.take_work(items);
             let mut table = self.table();
             table.next_request_id = next_request_id;
@@ -73,7 +74,11 @@ impl Engine {
             }
         }
         for (uuid, item) in items {
-            table.vms.entry(uuid).or_default().take(Some(item));
+            let vm = table.vms.entry(uuid).or_default();
+            vm.take(Some(item));
+            let mut found = std::mem::take(&mut vm.found);
+            self.mind_stray_disk(vm, &mut found);
+            vm.found = found;
         }
     }
 

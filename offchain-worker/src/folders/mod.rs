@@ -10,6 +10,7 @@ mod tests;
 
 pub use manifest::Manifest;
 
+use crate::crash;
 use std::{
     collections::{BTreeMap, HashSet},
     fs, io,
@@ -24,7 +25,7 @@ const DISK: &str = "disk.qcow2";
 const SEED: &str = "seed.img";
 const HOST_KEY: &str = "host_key";
 const SERIAL_LOG: &str = "serial.log";
-/// A folder that is being made.
+/// A folder that is being made, or removed.
 const DRAFT: &str = ".new-";
 
 /// Why a folder could not be read or changed.
@@ -142,6 +143,12 @@ impl Folders {
         lock(&self.manifests).get(&uuid).cloned()
     }
 
+    /// Whether there is a disk under this name although nothing sound says whose it is.
+    pub fn has_stray_disk(&self, name: &str) -> bool {
+        let known = lock(&self.manifests).values().any(|manifest| manifest.name() == name);
+        !known && Paths(self.root.join(name)).has_disk()
+    }
+
     /// Where a VM's files are.
     pub fn paths(&self, manifest: &Manifest) -> Paths {
         Paths(self.root.join(manifest.name()))
@@ -200,15 +207,24 @@ impl Folders {
                 fs::remove_file(&path).at(&path)?;
             }
         }
+        crash::point("in", "remove-disk");
         disk.map_or(Ok(()), |disk| fs::remove_file(&disk).at(&disk))
     }
 
-    /// Removes the folder.
+    /// Removes the folder: away from its name at once, since what is left of it without its manifest
+    /// nobody would know.
     pub fn remove(&self, uuid: Uuid) -> Result<()> {
-        if let Some(manifest) = self.get(uuid) {
-            remove_tree(self.paths(&manifest).folder())?;
-            lock(&self.manifests).remove(&uuid);
+        let Some(manifest) = self.get(uuid) else { return Ok(()) };
+        let path = self.root.join(manifest.name());
+        let draft = self.root.join(format!("{DRAFT}{}", manifest.name()));
+        remove_tree(&draft)?;
+        match fs::rename(&path, &draft) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            done => done.at(&path)?,
         }
+        crash::point("in", "remove-folder");
+        remove_tree(&draft)?;
+        lock(&self.manifests).remove(&uuid);
         Ok(())
     }
 

@@ -104,6 +104,8 @@ fn what_says_nothing_sound_of_itself_is_left_alone() {
     let folders = Folders::open(dir.path()).unwrap();
     assert_eq!(folders.list(), []);
     assert!(strange.exists() && moved.exists());
+    assert!(folders.has_stray_disk("quarry-8-00000000"));
+    assert!(!folders.has_stray_disk("somebody-elses"));
 }
 
 #[test]
