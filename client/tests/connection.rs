@@ -6,7 +6,8 @@ mod common;
 use common::{free_port, soon, temporary, ChainNode, Market};
 use futures::future::join_all;
 use quarry_client::{
-    Chain, ChainOptions, EndpointError, Outcome, Report, Reports, ReportsHandle, Standing,
+    bindings, Chain, ChainOptions, EndpointError, Outcome, Report, Reports, ReportsHandle,
+    Standing, Submitter,
 };
 use quarry_primitives::{request::VmAccess, RequestId};
 use std::{
@@ -152,20 +153,20 @@ async fn another_endpoint_takes_over_from_one_that_falls_silent_and_from_one_tha
     let (first, second) = (Wire::to(node.port).await, Wire::to(node.port).await);
     let mut options = ChainOptions::new([first.url.clone(), second.url.clone()]);
     options.silence = Duration::from_secs(14);
-    let market = Market::open(options, "alpha").await;
-    let reports =
-        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
-    come_online(&reports).await;
-    let requests = market.rent(4).await;
-    let launches = launches(&market, &requests).await;
-    let mut connection = market.chain.connection();
+    let chain = Chain::start(options).unwrap();
+    let alice = Submitter::spawn(chain.clone(), common::alice());
+    let lands = || async {
+        let remark = bindings::tx().system().remark(b"here".to_vec());
+        soon("a remark", alice.submit(remark)).await.unwrap();
+    };
+    lands().await;
+    let mut connection = chain.connection();
     assert_eq!(connection.borrow().endpoint.as_ref(), Some(&first.url));
 
     first.hush(true);
     let second_in_use = connection.wait_for(|now| now.endpoint.as_ref() == Some(&second.url));
-    let (_, landed) =
-        tokio::join!(soon("the second", second_in_use), all_land(&reports, &launches[..2]));
-    let () = landed;
+    let _ =
+        tokio::join!(async { soon("the second", second_in_use).await.unwrap().connects }, lands());
     let error = connection.borrow().last_error.clone().unwrap();
     assert!(error.starts_with(&first.url), "{error}");
 
@@ -174,7 +175,7 @@ async fn another_endpoint_takes_over_from_one_that_falls_silent_and_from_one_tha
     let _ = second.task.await;
     let first_in_use = connection.wait_for(|now| now.endpoint.as_ref() == Some(&first.url));
     soon("the first", first_in_use).await.unwrap();
-    all_land(&reports, &launches[2..]).await;
-    let finalized = market.chain.finalized().borrow().unwrap();
-    assert!(finalized.may_act());
+    lands().await;
+    assert!(chain.finalized().borrow().unwrap().may_act());
+    assert_eq!(alice.status().borrow().foreign_nonce_seen, 0);
 }

@@ -57,14 +57,23 @@ async fn a_worker_tells_the_chain_what_it_does_and_each_thing_once() {
         Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
 
     heartbeats_are_free_for_a_worker_without_funds(&market, &reports).await;
-    let requests = market.rent(203).await;
-    a_launch_that_is_told_twice_lands_once(&market, &reports, requests[0]).await;
+    let requests = market.rent(206).await;
+    tokio::join!(
+        a_launch_that_is_told_twice_lands_once(&market, &reports, requests[0]),
+        a_gap_is_filled_that_a_report_left_when_it_was_in_the_pool(
+            &market,
+            &reports,
+            &requests[1..4]
+        ),
+        two_hundred_reports_at_once_all_land(&market, &reports, &requests[4..204]),
+        a_tenants_mistake_has_its_name(&market),
+        another_chain_is_refused(&market, node.url()),
+    );
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!((view.node.counts.launched, view.node.counts.failed), (203, 1));
     what_the_chain_has_moved_on_from_is_stale(&market, &reports, requests[0]).await;
-    another_chain_is_refused(&market, node.url()).await;
-    two_hundred_reports_at_once_all_land(&market, &reports, &requests[1..201]).await;
-    another_client_with_the_same_key_is_seen_and_outlived(&market, &reports, &requests[201..])
+    another_client_with_the_same_key_is_seen_and_outlived(&market, &reports, &requests[204..])
         .await;
-    a_tenants_mistake_has_its_name(&market).await;
 }
 
 async fn heartbeats_are_free_for_a_worker_without_funds(market: &Market, reports: &ReportsHandle) {
@@ -102,10 +111,31 @@ async fn a_launch_that_is_told_twice_lands_once(
     assert!(is_finalized(&first), "{first:?}");
     assert_eq!(first, second);
     assert_eq!(send(reports, launched(request_id, generation)).await, first);
-    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
-    assert_eq!(view.node.counts.launched, 1);
     let vm = market.now().vm(request_id).await.unwrap().unwrap();
     assert_eq!(vm.assignment.unwrap().job_id, Some("launch".try_into().unwrap()));
+}
+
+/// The first report moves the generation on, so that the second, which was good when the pool took it, is
+/// not when its turn comes. Those after it have its nonce to wait for.
+async fn a_gap_is_filled_that_a_report_left_when_it_was_in_the_pool(
+    market: &Market,
+    reports: &ReportsHandle,
+    requests: &[RequestId],
+) {
+    let generation = generation_of(market, requests[0]).await;
+    let (kind, reason) = (FailureKind::Retryable, "no disk".try_into().unwrap());
+    let request_id = requests[0];
+    let outcomes = [
+        send(reports, Report::LaunchFailed { request_id, generation, kind, reason }),
+        send(reports, working(request_id, generation)),
+        send(reports, launched(requests[1], generation_of(market, requests[1]).await)),
+        send(reports, launched(requests[2], generation_of(market, requests[2]).await)),
+    ];
+    let outcomes = join_all(outcomes).await;
+    assert_eq!(outcomes[1], Outcome::Stale);
+    for at in [0, 2, 3] {
+        assert!(is_finalized(&outcomes[at]), "{at}: {outcomes:?}");
+    }
 }
 
 async fn what_the_chain_has_moved_on_from_is_stale(
@@ -151,7 +181,6 @@ async fn two_hundred_reports_at_once_all_land(
     requests: &[RequestId],
 ) {
     let work = market.now().work_for(&market.node_id).await.unwrap();
-    assert_eq!(work.len(), 203);
     let launches = work.iter().filter(|item| requests.contains(&item.request_id));
     let launches: Vec<_> = launches.collect();
     assert!(launches.iter().all(|item| item.desired == Desired::Launch));
@@ -163,8 +192,6 @@ async fn two_hundred_reports_at_once_all_land(
     assert!(outcomes.iter().all(is_finalized), "{outcomes:?}");
     let beat = soon("the heartbeat", beat).await;
     assert!(is_finalized(&beat) || beat == Outcome::Stale, "{beat:?}");
-    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
-    assert_eq!(view.node.counts.launched, 201);
 }
 
 async fn another_client_with_the_same_key_is_seen_and_outlived(
@@ -174,24 +201,26 @@ async fn another_client_with_the_same_key_is_seen_and_outlived(
 ) {
     let chain = market.chain.clone();
     let other = Reports::spawn(chain, market.worker.clone(), market.node_id.clone());
-    let generation = generation_of(market, requests[0]).await;
-    let outcome = send(&other, launched(requests[0], generation)).await;
-    assert!(is_finalized(&outcome), "{outcome:?}");
-    let mut status = reports.status();
-    let seen = status.wait_for(|status| status.foreign_nonce_seen > 0);
-    assert_eq!(soon("the other's nonce", seen).await.unwrap().foreign_nonce_seen, 1);
-
-    // Both at once, for one nonce.
-    let generation = generation_of(market, requests[1]).await;
+    let before = market.now().node(&market.node_id).await.unwrap().unwrap().node.counts.launched;
+    let generations =
+        [generation_of(market, requests[0]).await, generation_of(market, requests[1]).await];
     let elsewhere = access("second.example:2222");
-    let (ours, others) = tokio::join!(
-        send(reports, launched(requests[1], generation)),
+    let (ours, others, moved) = tokio::join!(
+        send(reports, launched(requests[0], generations[0])),
+        send(&other, launched(requests[1], generations[1])),
         send(&other, Report::SetAccess(elsewhere.clone())),
     );
-    assert!(is_finalized(&ours) && is_finalized(&others), "{ours:?} {others:?}");
+    for outcome in [&ours, &others, &moved] {
+        assert!(is_finalized(outcome), "{ours:?} {others:?} {moved:?}");
+    }
+    for status in [reports.status(), other.status()] {
+        let mut status = status;
+        let seen = status.wait_for(|status| status.foreign_nonce_seen > 0);
+        soon("the other's nonces", seen).await.unwrap();
+    }
     let view = market.now().node(&market.node_id).await.unwrap().unwrap();
     assert_eq!(view.node.access, elsewhere);
-    assert_eq!(view.node.counts.launched, 203);
+    assert_eq!(view.node.counts.launched, before + 2);
 }
 
 async fn a_tenants_mistake_has_its_name(market: &Market) {

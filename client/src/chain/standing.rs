@@ -2,6 +2,7 @@
 
 use super::Block;
 use quarry_primitives::{BlockNumber, Hash};
+use std::time::Instant;
 
 /// How a finalized block stands to those seen before it in this run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +29,8 @@ pub struct Finalized {
     pub standing: Standing,
     /// How often the chain was reset in this run.
     pub chain_number: u32,
+    /// When the chain node told of it.
+    pub told_at: Instant,
 }
 
 impl Finalized {
@@ -82,7 +85,7 @@ impl History {
             0 => Standing::Ahead,
             _ => Standing::Replaced,
         };
-        Finalized { block, standing, chain_number: self.chain_number }
+        Finalized { block, standing, chain_number: self.chain_number, told_at: Instant::now() }
     }
 }
 

@@ -23,6 +23,8 @@ const MOST_BEHIND: BlockNumber = 16;
 /// Signatures in a row that the chain takes for wrong.
 const MOST_MISFITS: u32 = 8;
 const LONGEST_HOLD: BlockNumber = 8;
+/// After so many blocks without a step, what the pool says that it has is signed anew.
+const STUCK: BlockNumber = 4;
 
 /// What to do next with the queue.
 enum Next {
@@ -60,12 +62,11 @@ impl Actor {
             self.sign_expired_anew(session, tip);
             self.probe(session, tip).await?;
         }
-        self.send_again(session, tip).await?;
         self.send_new(session, tip).await?;
         if is_new {
             self.close_gaps(session, tip).await?;
         }
-        Ok(())
+        self.send_again(session, tip).await
     }
 
     async fn take_position(&mut self, session: &Session, best: Block) -> Result<(), ReadError> {
@@ -94,25 +95,41 @@ impl Actor {
             session.rpc().state_call(WHAT, Some(&question.encode()), Some(tip.best.hash)).await?;
         let judged = pool::judge_validity(&answer);
         match judged.map_err(|error| ReadError::Decode { what: WHAT, error })? {
-            Delivery::Taken => {
-                let sent = session.rpc().author_submit_extrinsic(&flight.signed.bytes).await;
-                if pool::judge(sent)? == Delivery::Taken {
-                    tracing::info!(nonce = next, "the pool lost transactions: they are sent again");
-                    self.window.distrust(next.saturating_add(1));
-                }
-            }
+            Delivery::Taken => self.offer_again(session, tip, next).await?,
             Delivery::Payment => self.give_up(next, Refusal::Payment),
             Delivery::Refused(words) => self.give_up(next, Refusal::Invalid(words)),
             Delivery::Misfit(words) => self.sign_misfit_anew(session, tip, next, words),
-            _ => {}
+            _ => return Ok(()),
         }
         Ok(())
     }
 
+    /// What is good and does not come into a block, the pool may have lost, with all that depends on it.
+    async fn offer_again(
+        &mut self,
+        session: &Session,
+        tip: Tip,
+        nonce: Nonce,
+    ) -> Result<(), ReadError> {
+        let Some(flight) = self.window.get_mut(nonce) else { return Ok(()) };
+        let stuck_for = tip.best.number.saturating_sub(self.position.moved_at);
+        match submit(session, &flight.signed).await? {
+            Delivery::Known | Delivery::Occupied if stuck_for % STUCK != 0 => {}
+            Delivery::Taken => self.window.distrust(nonce.saturating_add(1)),
+            _ => {
+                self.sign_anew(session, tip, nonce);
+                self.window.distrust(nonce);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those after it had to wait for it, and the pool may have dropped them with it.
     fn give_up(&mut self, nonce: Nonce, refusal: Refusal) {
         if let Some(flight) = self.window.remove(nonce) {
             self.resolve(flight.item, Verdict::Refused(refusal));
         }
+        self.window.distrust(nonce);
     }
 
     fn sign_expired_anew(&mut self, session: &Session, tip: Tip) {
@@ -164,17 +181,23 @@ impl Actor {
     /// Sends once more, in the order of nonces, what the chain node does not seem to have.
     async fn send_again(&mut self, session: &Session, tip: Tip) -> Result<(), ReadError> {
         for nonce in self.window.untaken(self.position.next) {
-            let Some(flight) = self.window.get_mut(nonce) else { continue };
-            let delivery = submit(session, &flight.signed).await?;
-            // What else has its nonce or subject will come to pass, or the runtime will tell.
-            flight.taken = !matches!(delivery, Delivery::Later(_) | Delivery::Closed(_));
-            self.tell(|status| status.sent_again += 1);
-            match delivery {
-                Delivery::Payment => self.give_up(nonce, Refusal::Payment),
-                Delivery::Refused(words) => self.give_up(nonce, Refusal::Invalid(words)),
-                Delivery::Misfit(words) => self.sign_misfit_anew(session, tip, nonce, words),
-                Delivery::Later(_) => break,
-                _ => {}
+            // Once more with another signature, where the bytes are not good any more.
+            for _ in 0..2 {
+                let Some(flight) = self.window.get_mut(nonce) else { break };
+                let delivery = submit(session, &flight.signed).await?;
+                // What else has its nonce or subject will come to pass, or the runtime will tell.
+                flight.taken = matches!(
+                    delivery,
+                    Delivery::Taken | Delivery::Known | Delivery::Occupied | Delivery::Outdated
+                );
+                self.tell(|status| status.sent_again += 1);
+                match delivery {
+                    Delivery::Misfit(words) => self.sign_misfit_anew(session, tip, nonce, words),
+                    Delivery::Payment => self.give_up(nonce, Refusal::Payment),
+                    Delivery::Refused(words) => self.give_up(nonce, Refusal::Invalid(words)),
+                    Delivery::Later(_) => return Ok(()),
+                    _ => break,
+                }
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! A development chain of its own for a test, and the market on it.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(dead_code, clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use quarry_client::{
     bindings, bindings::runtime_types, Chain, ChainOptions, Included, SubmitError, Submitter,
@@ -108,7 +108,15 @@ impl Drop for ChainNode {
     }
 }
 
+/// Shows what the client logs, as `RUST_LOG` asks for; a test that passes shows nothing.
+fn show_log() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
 pub fn temporary() -> TempDir {
+    show_log();
     tempfile::Builder::new().prefix("quarry-client-").tempdir().unwrap()
 }
 
