@@ -1,5 +1,7 @@
 // A market whose nodes have real workers: small plans, the test guests' images, each host's own addresses.
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Keyring } from '@polkadot/api';
 import { hexToU8a } from '@polkadot/util';
 import { startChainNode } from './chain-node.mjs';
@@ -36,10 +38,14 @@ const POOL_SIZE = 8;
 
 /** A node of the market whose worker is the real one: its key comes from a seed that the key file holds. */
 export class GuestNode extends Host {
-  /** `host` is the lab's, whose routed network gives the node its addresses; `uri` a test driver instead. */
-  constructor(id, { host, uri, offer = {} }) {
+  /**
+   * `host` is the lab's, whose routed network gives the node its addresses, of IP version `family`; `uri` a test
+   * driver instead.
+   */
+  constructor(id, { host, uri, family = 4, offer = {} }) {
     super(id, { capacity: CAPACITY, ...offer });
     this.host = host;
+    this.family = family;
     this.uri = uri;
     this.seed = `0x${createHash('sha256').update(`worker of ${id}`).digest('hex')}`;
     this.workerAccount = new Keyring({ type: 'sr25519', ss58Format: SS58_PREFIX }).addFromSeed(hexToU8a(this.seed));
@@ -50,17 +56,25 @@ export class GuestNode extends Host {
     if (!this.host) return [this.registration(api)];
     const { compute } = api.tx;
     const pool = { Node: this.id };
-    const gateway = v4(this.host.publicGateway);
-    const network = { prefixLen: this.host.publicPrefixLen, gateway, dns: gateway };
+    const { gateway, prefixLen, first } = this.family === 4
+      ? { gateway: v4(this.host.publicGateway), prefixLen: this.host.publicPrefixLen, first: v4(this.host.publicAddress(1)) }
+      : { gateway: v6(this.host.publicGatewayV6), prefixLen: 64, first: v6(this.host.publicAddressV6(1)) };
     return [
       this.registration(api),
-      compute.setIpPool(pool, network),
-      compute.addIps(pool, v4(this.host.publicAddress(1)), POOL_SIZE),
+      compute.setIpPool(pool, { prefixLen, gateway, dns: gateway }),
+      compute.addIps(pool, first, POOL_SIZE),
     ];
   }
 }
 
 const v4 = (address) => ({ V4: address.split('.').map(Number) });
+
+/** Of an address that leaves out some noughts. */
+function v6(address) {
+  const [head, tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
+  const groups = [...head, ...Array(8 - head.length - tail.length).fill('0'), ...tail];
+  return { V6: groups.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff]) };
+}
 
 /** `account` first, then `open`, then workers by `startWorker`. */
 export class GuestMarket extends Market {
@@ -145,6 +159,20 @@ export class GuestMarket extends Market {
   imageOf(guest, change = {}) {
     const cid = this.#cids.get(guest);
     return { ...imageOf(guest, { virtualSizeGib: 2 }), imageUrl: `ipfs://${cid}`, digest: digestOfCid(cid), ...change };
+  }
+
+  /**
+   * Puts an image of its own on the market, raw and of random bytes, so that a test sees who fetched it and when:
+   * its name, and its path on the image server. It starts on the test driver alone.
+   */
+  async addRandomImage(name, size) {
+    const file = join(tempDir('image'), name);
+    writeFileSync(file, randomBytes(size));
+    const cid = this.images.addFile(file);
+    const image = imageOf(name, { virtualSizeGib: 1 });
+    const change = { imageUrl: `ipfs://${cid}`, digest: digestOfCid(cid), format: 'Raw' };
+    await this.asAdmin(this.api.tx.compute.addImage({ ...image, ...change }));
+    return { name, path: `/ipfs/${cid}` };
   }
 
   /** Starts the worker of a node; see quarry-worker.mjs for the options. */
