@@ -122,7 +122,7 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         reports: reports.clone(),
     });
     let engine = tokio::spawn(engine.run(stop.clone()));
-    let taken_over = watch_key(reports.status(), &metrics, &stop).await;
+    let taken_over = watch_key(reports.status(), &board, &metrics, &stop).await;
     stop.cancel();
     if let Err(error) = engine.await {
         tracing::error!(%error, "the core broke off");
@@ -207,6 +207,7 @@ async fn publish_connection(chain: Chain, board: Arc<StatusBoard>, metrics: Arc<
 /// Waits for the end: whether it is that another worker signs with this key.
 async fn watch_key(
     mut sender: watch::Receiver<SenderStatus>,
+    board: &StatusBoard,
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> bool {
@@ -218,7 +219,9 @@ async fn watch_key(
             changed = sender.changed() => if changed.is_err() { return false },
         }
         let status = sender.borrow_and_update().clone();
-        metrics.set_reports_under_way(status.queued + status.under_way);
+        let under_way = status.queued + status.under_way;
+        metrics.set_reports_under_way(under_way);
+        board.update(|board| board.reports_under_way = under_way);
         if status.foreign_nonce_seen > known {
             known = status.foreign_nonce_seen;
             if begun.elapsed() > HANDOVER {

@@ -5,7 +5,10 @@ use crate::metrics;
 use quarry_client::{Outcome, ReadError, Report};
 use quarry_primitives::{BlockNumber, Hash};
 use std::{
-    sync::{atomic::Ordering, Arc},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
     time::Duration,
 };
 use tokio::time::{interval, MissedTickBehavior};
@@ -13,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A heartbeat that is not in a block by then is sent anew.
 const SEND_AGAIN: Duration = Duration::from_secs(60);
+/// One that was refused is sent anew in the next block: the chain soon takes a silent node for offline.
+const AFTER_REFUSAL: Duration = Duration::from_secs(6);
 /// Where no block tells that one is due.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -23,11 +28,20 @@ struct Rhythm {
     metrics: BlockNumber,
 }
 
-/// The heartbeat that was sent last: after which one, and when.
-#[derive(Clone, Copy, Eq, PartialEq)]
+/// The heartbeat that was sent last: after which one, when, and whether the chain did not take it.
 struct Sent {
     after: Option<BlockNumber>,
     at: Time,
+    refused: Arc<AtomicBool>,
+}
+
+impl Sent {
+    /// Whether it may still come into a block, when the chain's last one is `last`.
+    fn is_under_way(&self, last: Option<BlockNumber>, now: Time) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let patience = if refused { AFTER_REFUSAL } else { SEND_AGAIN };
+        self.after == last && now.saturating_sub(self.at) < patience
+    }
 }
 
 impl Engine {
@@ -63,19 +77,18 @@ impl Engine {
             Rhythm { heartbeats: at.heartbeat_every().await?, metrics: at.metrics_every().await? };
         let live_block = at.live_blocks().await?;
         let now = self.now();
-        let waiting = sent.is_some_and(|sent| {
-            sent.after == node.last_heartbeat && now.saturating_sub(sent.at) < SEND_AGAIN
-        });
+        let waiting = sent.as_ref().is_some_and(|sent| sent.is_under_way(node.last_heartbeat, now));
         let ours = node.worker == self.account;
         if !ours || waiting || !is_due(node.last_heartbeat, rhythm.heartbeats, live_block) {
             return Ok(());
         }
-        *sent = Some(Sent { after: node.last_heartbeat, at: now });
-        self.send_heartbeat(is_due(node.last_metrics, rhythm.metrics, live_block));
+        let refused = Arc::new(AtomicBool::new(false));
+        *sent = Some(Sent { after: node.last_heartbeat, at: now, refused: refused.clone() });
+        self.send_heartbeat(is_due(node.last_metrics, rhythm.metrics, live_block), refused);
         Ok(())
     }
 
-    fn send_heartbeat(self: &Arc<Self>, with_metrics: bool) {
+    fn send_heartbeat(self: &Arc<Self>, with_metrics: bool, refused: Arc<AtomicBool>) {
         let metrics = with_metrics.then(|| self.host_metrics()).flatten().map(Box::new);
         let accepting = self.accepting.load(Ordering::Relaxed);
         let answer = self.reports.send(Report::Heartbeat { accepting, metrics });
@@ -86,10 +99,15 @@ impl Engine {
                     engine.metrics.heartbeat();
                     engine.metrics.report("heartbeat", metrics::Outcome::Done);
                 }
-                Outcome::Superseded | Outcome::Stale => {
+                Outcome::Superseded => {
+                    engine.metrics.report("heartbeat", metrics::Outcome::Dropped);
+                }
+                Outcome::Stale => {
+                    refused.store(true, Ordering::Relaxed);
                     engine.metrics.report("heartbeat", metrics::Outcome::Dropped);
                 }
                 Outcome::Refused { error } => {
+                    refused.store(true, Ordering::Relaxed);
                     tracing::warn!(%error, "a heartbeat was refused");
                     engine.metrics.report("heartbeat", metrics::Outcome::Failed);
                 }
@@ -100,4 +118,28 @@ impl Engine {
 
 fn is_due(last: Option<BlockNumber>, every: BlockNumber, now: BlockNumber) -> bool {
     last.is_none_or(|last| now >= last.saturating_add(every))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(refused: bool) -> Sent {
+        let at = Duration::from_secs(100);
+        Sent { after: Some(7), at, refused: Arc::new(AtomicBool::new(refused)) }
+    }
+
+    #[test]
+    fn a_heartbeat_is_waited_for_until_another_is_on_the_chain() {
+        let later = Duration::from_secs(120);
+        assert!(sent(false).is_under_way(Some(7), later));
+        assert!(!sent(false).is_under_way(Some(10), later));
+        assert!(!sent(false).is_under_way(Some(7), Duration::from_secs(160)));
+    }
+
+    #[test]
+    fn one_that_was_refused_is_sent_again_before_the_node_is_offline() {
+        assert!(sent(true).is_under_way(Some(7), Duration::from_secs(105)));
+        assert!(!sent(true).is_under_way(Some(7), Duration::from_secs(106)));
+    }
 }

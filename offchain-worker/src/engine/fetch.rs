@@ -73,7 +73,6 @@ impl Engine {
             }
         }
         drop(table);
-        self.metrics.set_image_store(self.images.list().len(), self.images.bytes());
         self.wake.notify_one();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     perform::ActionError,
-    table::{kind_name, shape, Vm},
+    table::{kind_name, shape, Table, Vm},
     Engine,
 };
 use crate::{
@@ -116,7 +116,12 @@ impl Engine {
             Next::Do(action) => {
                 vm.progress = Some(name(&action));
                 vm.acts = vm.acts.wrapping_add(1);
-                Some((action, vm.item.clone()))
+                let item = vm.item.clone();
+                if let Some(item) = item.as_deref() {
+                    let is_first = vm.begun.replace(item.generation) != Some(item.generation);
+                    self.tell_queued(&table, item, is_first);
+                }
+                Some((action, item))
             }
             Next::Wait(due) => {
                 vm.due = Some(due);
@@ -124,7 +129,16 @@ impl Engine {
             }
             Next::Rest => {
                 vm.due = None;
+                vm.progress = None;
                 None
+            }
+        }
+    }
+
+    fn tell_queued(&self, table: &Table, item: &WorkItem, is_first: bool) {
+        if let Some(operation) = item.operation.as_ref().filter(|_| is_first) {
+            if let Some(blocks) = table.queued_for(operation) {
+                self.metrics.operation_begun(kind_name(operation.kind), blocks);
             }
         }
     }

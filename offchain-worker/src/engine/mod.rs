@@ -25,7 +25,7 @@ use crate::{
     reconcile::{Context, Next, Time},
     state::State,
 };
-use quarry_client::{Chain, Finalized, ReportsHandle};
+use quarry_client::{Chain, Finalized, ReadError, ReportsHandle};
 use quarry_host::{DiskSpeed, Sample};
 use quarry_hypervisor::{Accelerator, FilterPolicy, Hypervisor};
 use quarry_images::Store;
@@ -179,7 +179,7 @@ impl Engine {
                     Ok(()) => read = Some(latest),
                     Err(error) => {
                         failed = true;
-                        tracing::warn!(%error, "the node's work cannot be read; nothing is concluded from that");
+                        log_unread(&error);
                     }
                 }
             }
@@ -286,7 +286,7 @@ impl Engine {
     fn context(&self, table: &Table) -> Context {
         Context {
             now: self.now(),
-            authority: table.authority && self.may_lose.load(Ordering::Relaxed),
+            authority: table.authority() && self.may_lose.load(Ordering::Relaxed),
             shutdown_grace: self.settings.operations.shutdown_grace,
             orphan_disk_delay: self.settings.operations.orphan_disk_delay,
         }
@@ -316,6 +316,15 @@ impl Engine {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         lock(&self.table)
+    }
+}
+
+fn log_unread(error: &ReadError) {
+    const WHAT: &str = "the node's work cannot be read; nothing is concluded from that";
+    match error {
+        // Whoever follows the chain says so once.
+        ReadError::Disconnected => tracing::debug!(%error, WHAT),
+        _ => tracing::warn!(%error, WHAT),
     }
 }
 

@@ -1,20 +1,25 @@
-//! What people and Prometheus see of the VMs.
+//! What people and Prometheus see of the VMs and the images.
 
 use super::{lane::operation_name, table::Vm, Engine};
 use crate::{
-    http::status::{Timestamp, VmStatus},
+    http::status::{ImageStatus, Timestamp, VmStatus},
     reconcile::{Found, Power},
 };
+use data_encoding::HEXLOWER;
+use quarry_images::{Digest, Fetching};
 use quarry_primitives::{api::Desired, request::RequestId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What a line of the status says that "since when" is about.
+pub(super) type Shown = (&'static str, &'static str, Option<&'static str>, Timestamp);
 
 impl Engine {
-    /// Writes a line for each VM to the status board.
+    /// Writes a line for each VM and each image to the status board.
     pub(super) fn publish(&self) {
-        let lines: Vec<VmStatus> = {
-            let table = self.table();
-            table.vms.values().map(line).collect()
-        };
+        let fetching: HashMap<Digest, Fetching> =
+            self.images.fetching().into_iter().map(|fetch| (fetch.digest, fetch)).collect();
+        let lines: Vec<VmStatus> =
+            self.table().vms.values_mut().map(|vm| line(vm, &fetching)).collect();
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
         for line in &lines {
             *states.entry(line.observed.clone()).or_default() += 1;
@@ -25,25 +30,66 @@ impl Engine {
             self.board.set_vm(line);
         }
         self.board.retain_vms(|request_id| there.contains(&request_id));
+        self.publish_images(fetching.into_values());
+    }
+
+    fn publish_images(&self, fetching: impl Iterator<Item = Fetching>) {
+        let stored = self.images.list();
+        self.metrics.set_image_store(stored.len(), self.images.bytes());
+        let stored = stored.into_iter().map(|image| ImageStatus {
+            digest: HEXLOWER.encode(&image.digest),
+            bytes: image.bytes,
+            total_bytes: Some(image.bytes),
+            ready: true,
+        });
+        let coming = fetching.map(|fetch| ImageStatus {
+            digest: HEXLOWER.encode(&fetch.digest),
+            bytes: fetch.received,
+            total_bytes: fetch.total,
+            ready: false,
+        });
+        let images = stored.chain(coming).collect();
+        self.board.update(|status| status.images = images);
     }
 }
 
-fn line(vm: &Vm) -> VmStatus {
+fn line(vm: &mut Vm, fetching: &HashMap<Digest, Fetching>) -> VmStatus {
     let item = vm.item.as_deref();
+    let desired = item.map_or("none", |item| desired_name(item.desired));
+    let observed = observed_name(&vm.found);
+    let since = match vm.shown {
+        Some((wanted, is, at, since)) if (wanted, is, at) == (desired, observed, vm.progress) => {
+            since
+        }
+        _ => Timestamp::now(),
+    };
+    vm.shown = Some((desired, observed, vm.progress, since));
+    let fetch = item.and_then(|item| fetching.get(&item.image.digest));
     VmStatus {
         request_id: vm.request_id,
         name: item.and_then(|item| item.name.as_str()).unwrap_or_default().to_owned(),
-        desired: item.map_or("none", |item| desired_name(item.desired)).to_owned(),
-        observed: observed_name(&vm.found).to_owned(),
+        desired: desired.to_owned(),
+        observed: observed.to_owned(),
         generation: item.map_or(0, |item| item.generation),
         operation: item.and_then(operation_name).map(str::to_owned),
-        progress: vm.progress.map(str::to_owned),
-        since: Timestamp::now(),
+        progress: match fetch {
+            Some(fetch) if vm.memory.fetching => Some(fetched(fetch)),
+            _ => vm.progress.map(str::to_owned),
+        },
+        since,
         address: item
             .and_then(|item| item.address.as_ref())
             .map(|address| std::net::IpAddr::from(address.address).to_string()),
         image: item.and_then(|item| item.image.name.as_str()).unwrap_or_default().to_owned(),
         last_error: vm.last_error.clone(),
+    }
+}
+
+fn fetched(fetch: &Fetching) -> String {
+    let mib = |bytes: u64| bytes >> 20;
+    match fetch.total {
+        Some(total) => format!("image: {} of {} MiB", mib(fetch.received), mib(total)),
+        None => format!("image: {} MiB", mib(fetch.received)),
     }
 }
 

@@ -8,7 +8,7 @@ use quarry_hypervisor::{Domain, DomainState, Tag};
 use quarry_images::Held;
 use quarry_primitives::{
     api::WorkItem,
-    request::{OperationKind, RequestId},
+    request::{Operation, OperationKind, Params, RequestId},
     BlockNumber,
 };
 use std::{
@@ -31,11 +31,17 @@ pub(super) struct Table {
     pub vms: HashMap<Uuid, Vm>,
     /// Live blocks at the finalized block that was read last.
     pub live_block: BlockNumber,
-    /// Whether that block may be acted on in ways that cannot be undone.
-    pub authority: bool,
+    /// The number of that block.
+    pub read_block: BlockNumber,
+    /// Whether its chain node is one whose word may be acted on in ways that cannot be undone.
+    pub sound: bool,
+    /// What was told of both.
+    pub told: Option<bool>,
     /// The number that the chain gives next: what is not below it is of a future that this chain does
     /// not know.
     pub next_request_id: RequestId,
+    /// The chain's waits.
+    pub params: Option<Params>,
     /// Whether the work was read since the start.
     pub has_work: bool,
     /// Whether libvirt's answer is newer than its last silence.
@@ -72,8 +78,12 @@ pub(super) struct Vm {
     pub started_at: Option<Time>,
     /// What went wrong last, for people.
     pub last_error: Option<String>,
-    /// What was done last, for people.
+    /// What is being done, for people.
     pub progress: Option<&'static str>,
+    /// What the status says of it, and since when.
+    pub shown: Option<super::publish::Shown>,
+    /// The generation whose first step was taken.
+    pub begun: Option<u64>,
 }
 
 impl Vm {
@@ -116,6 +126,28 @@ impl Table {
             return Next::Rest;
         }
         reconcile::next(vm.wanted(self.live_block).as_ref(), &vm.found, &vm.memory, context)
+    }
+
+    /// Live blocks since an operation was queued, as far as its deadline tells.
+    pub fn queued_for(&self, operation: &Operation) -> Option<BlockNumber> {
+        let params = self.params.as_ref()?;
+        let wait = match operation.kind {
+            OperationKind::Launch => params.launch_timeout,
+            OperationKind::Delete => params.delete_timeout,
+            _ => params.operation_timeout,
+        };
+        Some((self.live_block + wait).saturating_sub(operation.deadline))
+    }
+
+    /// Whether the block that was read last may be acted on in ways that cannot be undone. Domains may
+    /// know of a higher one when this worker's own memory is gone.
+    pub fn authority(&self) -> bool {
+        self.sound && self.read_block >= self.highest_seen()
+    }
+
+    /// The highest finalized block of which anything here knows.
+    pub fn highest_seen(&self) -> BlockNumber {
+        self.seen_block.max(self.seen_by_domains)
     }
 
     /// Drops those of which there is nothing left, neither on the chain nor here.
@@ -188,5 +220,19 @@ pub(super) fn kind_name(kind: OperationKind) -> &'static str {
         OperationKind::Reboot => "reboot",
         OperationKind::Resize => "resize",
         OperationKind::Delete => "delete",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_below_what_a_domain_knows_of_removes_nothing() {
+        let table = Table { read_block: 12, sound: true, ..Table::default() };
+        assert!(table.authority());
+        assert!(!Table { seen_by_domains: 40, ..table }.authority());
+        let table = Table { read_block: 12, sound: true, seen_block: 40, ..Table::default() };
+        assert!(!table.authority());
     }
 }

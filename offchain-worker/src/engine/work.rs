@@ -7,6 +7,7 @@ use quarry_primitives::{api::WorkItem, node::NodeRecord, BlockNumber};
 use std::{
     collections::HashMap,
     sync::{atomic::Ordering, Arc},
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ impl Engine {
     /// Reads what the chain wants at a finalized block. The list itself is read only where the node's
     /// work changed since it was read last.
     pub(super) async fn read_work(&self, finalized: Finalized) -> Result<(), ReadError> {
-        let known_at = finalized.told_at;
+        let begun = Instant::now();
         let at = self.chain.at(finalized.block.hash);
         let node = at.node(&self.settings.node_id).await?.map(|view| view.node);
         let live_block = at.live_blocks().await?;
@@ -24,13 +25,12 @@ impl Engine {
         let changed = {
             let mut table = self.table();
             table.live_block = live_block;
-            let authority = finalized.may_act()
-                && !syncing
-                && finalized.block.number >= table.seen_block.max(table.seen_by_domains);
-            if table.authority != authority {
-                log_authority(authority, finalized, table.seen_block.max(table.seen_by_domains));
+            table.read_block = finalized.block.number;
+            table.sound = finalized.may_act() && !syncing;
+            let authority = table.authority();
+            if table.told.replace(authority) != Some(authority) {
+                log_authority(authority, finalized, table.highest_seen());
             }
-            table.authority = authority;
             table.work_version != Some(version)
         };
         if changed {
@@ -39,14 +39,16 @@ impl Engine {
                 None => Vec::new(),
             };
             let next_request_id = at.next_request_id().await?;
-            let (number, vms, took) = (finalized.block.number, items.len(), known_at.elapsed());
+            let params = at.params().await?;
+            let (number, vms, took) = (finalized.block.number, items.len(), begun.elapsed());
             tracing::debug!(number, vms, ?took, "the node's work was read");
             self.take_work(items);
             let mut table = self.table();
             table.next_request_id = next_request_id;
+            table.params = Some(params);
             table.work_version = Some(version);
             table.has_work = true;
-            table.work_known_at = Some(known_at);
+            table.work_known_at = Some(finalized.told_at);
         }
         self.remember(finalized);
         Ok(())
@@ -110,7 +112,8 @@ impl Engine {
         );
     }
 
-    /// Guests are plugged in only behind the filter as the config and the pools have it now.
+    /// Guests are plugged in only behind the filter as the config and the pools have it now. A node
+    /// without VMs leaves none behind.
     fn ensure_filter(&self, items: &[WorkItem]) {
         if !self.settings.network.filter || !self.filters {
             return;
@@ -118,6 +121,16 @@ impl Engine {
         let name = self.filter_name.clone();
         let policy = network::policy(name, &self.settings.network, items.iter());
         let mut current = lock(&self.policy);
+        if items.is_empty() {
+            *current = None;
+            // An orphan may still be plugged in behind it: then it stays until the next reading.
+            if let Err(error) =
+                tokio::task::block_in_place(|| self.hypervisor.remove_filter(&policy.name))
+            {
+                tracing::debug!(%error, "the network filter stays");
+            }
+            return;
+        }
         if current.as_ref() == Some(&policy) {
             return;
         }

@@ -61,8 +61,8 @@ pub struct Status {
     pub accepting: bool,
     /// Why not.
     pub not_accepting_because: Vec<String>,
-    /// What was sent to the chain and is not finalized yet.
-    pub reports_under_way: Vec<ReportStatus>,
+    /// How many reports were sent to the chain, or wait to be, and are not finalized yet.
+    pub reports_under_way: usize,
     /// Disk images in the store, or on their way.
     pub images: Vec<ImageStatus>,
 }
@@ -123,19 +123,6 @@ pub struct VmStatus {
     pub last_error: Option<String>,
 }
 
-/// A report on its way to the chain.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct ReportStatus {
-    /// Which call it is.
-    pub kind: String,
-    /// What it is about; the node itself if none.
-    pub request_id: Option<String>,
-    /// Of which generation.
-    pub generation: Option<u64>,
-    /// Since when it is under way.
-    pub since: Timestamp,
-}
-
 /// An image in the store, or on its way there.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ImageStatus {
@@ -147,8 +134,6 @@ pub struct ImageStatus {
     pub total_bytes: Option<u64>,
     /// Whether it is complete and checked.
     pub ready: bool,
-    /// What went wrong last.
-    pub last_error: Option<String>,
 }
 
 /// What is missing for the worker to do its work.
@@ -196,7 +181,7 @@ impl StatusBoard {
             hypervisor: HypervisorStatus { uri: hypervisor_uri.into(), ..Default::default() },
             accepting: false,
             not_accepting_because: vec!["the worker has just started".into()],
-            reports_under_way: Vec::new(),
+            reports_under_way: 0,
             images: Vec::new(),
         };
         let inner = Inner { status, vms: BTreeMap::new(), finalized_at: None };
