@@ -114,7 +114,7 @@ impl Actor {
         let Some(flight) = self.window.get_mut(nonce) else { return Ok(()) };
         let stuck_for = tip.best.number.saturating_sub(self.position.moved_at);
         match submit(session, &flight.signed).await? {
-            Delivery::Known | Delivery::Occupied if stuck_for % STUCK != 0 => {}
+            Delivery::Known | Delivery::Occupied if !stuck_for.is_multiple_of(STUCK) => {}
             Delivery::Taken => self.window.distrust(nonce.saturating_add(1)),
             _ => {
                 self.sign_anew(session, tip, nonce);
