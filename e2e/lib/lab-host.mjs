@@ -1,6 +1,6 @@
 // A hypervisor host of a lab (lab.mjs): namespaces with a libvirt in them.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { CGROUPS, CONTROLLERS, groupOf, removeCgroups } from './cgroups.mjs';
@@ -65,6 +65,14 @@ const PREPARE = `
   echo prepared
   exec sleep infinity`;
 
+const FORGET_THE_FIREWALL = `
+  for tool in iptables ip6tables ebtables; do
+    for table in filter nat mangle; do
+      [ "$tool $table" != "ebtables mangle" ] || continue
+      "$tool" --table "$table" --flush && "$tool" --table "$table" --delete-chain
+    done
+  done`;
+
 export class LabHost {
   #number;
   #bridge;
@@ -72,7 +80,7 @@ export class LabHost {
   #keeper;
   #stockFilters;
 
-  constructor(name, number, bridge) {
+  constructor(name, number, bridge, { dataMib } = {}) {
     this.name = name;
     this.#number = number;
     this.#bridge = bridge;
@@ -80,6 +88,7 @@ export class LabHost {
     this.#root = readable(join(LAB_FOLDER, name));
     /** For the worker. */
     this.folder = readable(join(this.#root, 'data'));
+    if (dataMib) execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=755,size=${dataMib}m`, 'tmpfs', this.folder]);
     /** For settings and keys. */
     this.etc = readable(join(this.#root, 'settings'));
     this.address = `10.44.0.${10 + number}`;
@@ -103,7 +112,7 @@ export class LabHost {
     this.#keeper = new Process('sh', ['-c', PREPARE, 'sh', this.#root, groupOf(this.name)], { name: `${this.name}-keeper`, enter: inNetwork });
     await this.#keeper.waitForLine(/^prepared$/);
     this.enter = ['nsenter', `--target=${this.#keeper.pid}`, '--net', '--mount'];
-    this.virtlogd = new Process('virtlogd', ['--pid-file', '/run/libvirt/virtlogd.pid'], { name: `${this.name}-virtlogd`, enter: this.enter });
+    this.#startVirtlogd();
     await this.#startLibvirtd();
     this.#stockFilters = new Set(await this.#filters());
     await this.#addNetwork(privateNetwork());
@@ -123,6 +132,10 @@ export class LabHost {
     inside('-6', 'route', 'add', 'default', 'via', 'fd42:44::1');
     ip('route', 'add', `10.131.${this.#number}.0/24`, 'via', this.address);
     ip('-6', 'route', 'add', `fd42:131:${this.#number}::/64`, 'via', `fd42:44::${10 + this.#number}`);
+  }
+
+  #startVirtlogd() {
+    this.virtlogd = new Process('virtlogd', ['--pid-file', '/run/libvirt/virtlogd.pid'], { name: `${this.name}-virtlogd`, enter: this.enter });
   }
 
   async #startLibvirtd() {
@@ -264,9 +277,28 @@ export class LabHost {
       .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() }));
   }
 
-  /** Pulls the plug: everything that runs on the host is killed, and only its disks stay. */
+  /** Pulls the plug, and turns it on again: disks and libvirt's configs are as before, and nothing runs but libvirt. */
+  async reboot() {
+    await this.#killAll();
+    for (const { ifname } of JSON.parse(ip('-n', this.name, '-json', 'link', 'show')).filter(({ ifname }) => !['lo', 'uplink'].includes(ifname))) {
+      ip('-n', this.name, 'link', 'del', 'dev', ifname);
+    }
+    await this.run('sh', '-c', FORGET_THE_FIREWALL);
+    for (const name of readdirSync(join(this.#root, 'run/libvirt'))) rmSync(join(this.#root, 'run/libvirt', name), { recursive: true });
+    this.#startVirtlogd();
+    await this.#startLibvirtd();
+  }
+
+  /** Everything that runs on the host is killed, and only its disks stay. */
   async close() {
     if (!this.#keeper?.pid) return;
+    await this.#killAll();
+    await this.#keeper.kill();
+    removeCgroups(groupOf(this.name));
+    ip('netns', 'del', this.name);
+  }
+
+  async #killAll() {
     await this.libvirtd?.kill();
     await this.virtlogd?.kill();
     await until(`nothing runs on ${this.name}`, (seen) => {
@@ -275,9 +307,6 @@ export class LabHost {
       seen(running.map(({ command }) => command).join('\n'));
       return running.length === 0;
     }, { within: 20 * SECONDS, every: 100 });
-    await this.#keeper.kill();
-    removeCgroups(groupOf(this.name));
-    ip('netns', 'del', this.name);
   }
 }
 

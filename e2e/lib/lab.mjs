@@ -32,8 +32,9 @@ export class Lab {
     ip('address', 'add', 'fd42:44::1/64', 'dev', BRIDGE, 'nodad');
   }
 
-  async startHost({ name }) {
-    const host = new LabHost(name, this.hosts.length + 1, BRIDGE);
+  /** With `dataMib` the worker's files lie on a file system of that size, and of their own. */
+  async startHost({ name, ...options }) {
+    const host = new LabHost(name, this.hosts.length + 1, BRIDGE, options);
     this.hosts.push(host);
     await host.start();
     return host;
