@@ -2,7 +2,7 @@
 
 use crate::{
     config::Settings,
-    engine::{Engine, Parts},
+    engine::{Engine, Parts, HANDOVER},
     folders::{FolderError, Folders},
     http::{HttpError, Server, StatusBoard},
     lock::{self, Lock, LockError},
@@ -20,9 +20,6 @@ use tokio::{
     sync::watch,
 };
 use tokio_util::sync::CancellationToken;
-
-/// After the start, uses of the key by others are those of the worker before, whose last reports land.
-const HANDOVER: Duration = Duration::from_secs(60);
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]

@@ -11,13 +11,16 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{interval, MissedTickBehavior};
+use tokio::time::{interval, sleep, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// A heartbeat that is not in a block by then is sent anew.
 const SEND_AGAIN: Duration = Duration::from_secs(60);
 /// One that was refused is sent anew in the next block: the chain soon takes a silent node for offline.
 const AFTER_REFUSAL: Duration = Duration::from_secs(6);
+/// How long a worker that is no new one leaves each heartbeat to others that sign with its key. One that just
+/// started so comes first, and the older one learns of it.
+const AFTER_NEWER: Duration = Duration::from_millis(500);
 /// Where no block tells that one is due.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -81,6 +84,9 @@ impl Engine {
         let ours = node.worker == self.account;
         if !ours || waiting || !is_due(node.last_heartbeat, rhythm.heartbeats, live_block) {
             return Ok(());
+        }
+        if now > super::HANDOVER {
+            sleep(AFTER_NEWER).await;
         }
         let refused = Arc::new(AtomicBool::new(false));
         *sent = Some(Sent { after: node.last_heartbeat, at: now, refused: refused.clone() });

@@ -45,6 +45,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// After the start, uses of the key by others are those of the worker before, whose last reports land.
+pub const HANDOVER: Duration = Duration::from_secs(60);
+
 /// While libvirt or the chain is silent, it is asked again this often.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Events of libvirt come in bursts.
