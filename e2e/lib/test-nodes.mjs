@@ -26,10 +26,13 @@ export async function vmOf(libvirtd, id) {
   return (await vmsOf(libvirtd)).find(({ name }) => name.startsWith(`quarry-${id}-`));
 }
 
-/** The names of all VMs' folders under a data folder. */
+/** The mark by which a worker knows its folders' disk again. */
+const MARK = '.quarry';
+
+/** The names of all VMs' folders under a data folder, half made ones too. */
 export function foldersIn(dataDir) {
   const root = join(dataDir, 'vms');
-  return existsSync(root) ? readdirSync(root) : [];
+  return existsSync(root) ? readdirSync(root).filter((name) => name !== MARK) : [];
 }
 
 /** What a VM's folder says of itself. */
