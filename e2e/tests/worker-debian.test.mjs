@@ -1,6 +1,6 @@
 // A real Debian guest on a real worker, from the rent to the last trace of it.
 import assert from 'node:assert/strict';
-import { readdirSync, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
@@ -10,6 +10,7 @@ import { endAll } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { newSshKey, ssh, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
+import { foldersIn } from '../lib/test-nodes.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
@@ -90,7 +91,7 @@ async function life(t) {
       await ask('requestComputeDelete');
       await until('the request is gone', async () => (await market.api.query.compute.requestOwner(id)).isNone, { within: 120 * SECONDS });
       assert.deepEqual(await host.domains(), []);
-      assert.deepEqual(readdirSync(join(worker.dataDir, 'vms')), []);
+      assert.deepEqual(foldersIn(worker.dataDir), []);
       assert.ok(existsSync(join(worker.dataDir, 'images')));
       assert.equal(await host.reachable(login.address, 22), false);
     });

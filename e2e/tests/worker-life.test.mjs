@@ -1,12 +1,13 @@
 // A worker and the whole life of a VM, on libvirt's test driver.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
 import { planId } from '../lib/market.mjs';
 import { startTestLibvirtd } from '../lib/libvirtd.mjs';
 import { endAll } from '../lib/ours.mjs';
+import { foldersIn } from '../lib/test-nodes.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 
 const market = new GuestMarket();
@@ -33,7 +34,7 @@ describe('a worker on the test driver', () => {
   });
 
   const ask = (call, ...args) => market.do(tenant, market.api.tx.compute[call](id, ...args));
-  const folders = () => readdirSync(join(worker.dataDir, 'vms'));
+  const folders = () => foldersIn(worker.dataDir);
   const running = async () => (await libvirtd.domains()).filter((domain) => domain.name.startsWith('quarry-')).map((domain) => domain.state);
   const started = async () => readFileSync(join(worker.dataDir, 'vms', folders()[0], 'vm.json'), 'utf8');
 
