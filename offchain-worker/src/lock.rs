@@ -1,7 +1,7 @@
 //! One worker for each libvirt, and one for each data folder.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -37,6 +37,10 @@ impl Lock {
     /// Locks `path`, which stands for `what`.
     pub fn take(path: &Path, what: &str) -> Result<Self, LockError> {
         let at = |source| LockError::Io { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            // libvirt makes its folder when it first starts, which may be later.
+            fs::create_dir_all(folder).map_err(at)?;
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

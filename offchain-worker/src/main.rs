@@ -6,7 +6,8 @@ use quarry_worker::{
     config::{ConfigErrors, Settings, DEFAULT_PATH},
     logs,
 };
-use std::{env, fmt::Display, path::PathBuf, process::ExitCode};
+use std::{env, fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
+use tokio::runtime::{Builder, Runtime};
 
 /// Hosts virtual machines for Quarry: reads its node's work from the chain, makes libvirt match it, and
 /// reports.
@@ -47,10 +48,17 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),
     };
+    let code = carry_out(&runtime, cli);
+    // A call of libvirt that hangs is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    code
+}
+
+fn carry_out(runtime: &Runtime, cli: Cli) -> ExitCode {
     let settings = || Settings::load(&cli.config, env::vars_os());
     match cli.command {
         Command::Run { accept_loss } => runtime.block_on(daemon(settings(), accept_loss)),

@@ -71,6 +71,13 @@ impl State {
         Ok(Self { path, kept, is_new: false })
     }
 
+    /// The chain that this data folder belongs to, if it belongs to one.
+    pub fn known_genesis(data_dir: &Path) -> Option<[u8; 32]> {
+        let text = fs::read(data_dir.join("state.json")).ok()?;
+        let kept: Kept = serde_json::from_slice(&text).ok()?;
+        data_encoding::HEXLOWER.decode(kept.genesis.as_bytes()).ok()?.try_into().ok()
+    }
+
     /// The highest finalized block ever seen.
     pub fn seen(&self) -> BlockNumber {
         self.kept.seen
@@ -112,6 +119,7 @@ mod tests {
         state.saw(5).unwrap();
         let state = State::open(dir.path(), &CHAIN, "node").unwrap();
         assert_eq!((state.seen(), state.is_new), (7, false));
+        assert_eq!(State::known_genesis(dir.path()), Some(CHAIN));
     }
 
     #[test]

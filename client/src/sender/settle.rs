@@ -72,9 +72,9 @@ impl Ledger {
 
 impl Actor {
     /// Looks for our transactions in the blocks that were finalized since the last time.
-    pub(super) async fn settle(&mut self, session: &Session, at: Block) -> Result<(), ReadError> {
+    pub(super) async fn settle(&mut self, session: &Session, at: Block) -> Result<u64, ReadError> {
         if at.number <= self.ledger.block {
-            return Ok(());
+            return Ok(0);
         }
         let next = self.nonce_at(session, at.hash).await?;
         if next > self.ledger.next {
@@ -97,7 +97,7 @@ impl Actor {
             // Its nonce went to somebody else's transaction, which bars ours for ever.
             self.queue.put_back(item);
         }
-        Ok(())
+        Ok(foreign)
     }
 
     async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<(), ReadError> {

@@ -54,6 +54,9 @@ pub enum RunError {
     /// Signals, the data folder itself.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
+    /// Guests could not be kept from what they must not reach.
+    #[error("libvirt at {0} has no network filters, and guests are not plugged in without: use qemu:///system, or, for development only, set network.filter to false")]
+    NoFilters(String),
     /// Somebody else uses the key.
     #[error("another worker signs with this worker's key on this chain: this one, the older, stops; each host needs a key of its own")]
     KeyInUse,
@@ -64,7 +67,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::KeyInUse | Self::Lock(LockError::Taken { .. }) => 69,
-            Self::Key(_) | Self::Endpoints(_) | Self::State(_) => 78,
+            Self::Key(_) | Self::Endpoints(_) | Self::State(_) | Self::NoFilters(_) => 78,
             _ => 1,
         }
     }
@@ -88,8 +91,9 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         let server = Server::bind(listen, data_dir).await?;
         tokio::spawn(server.serve(board.clone(), metrics.clone(), stop.clone()));
     }
+    let genesis = settings.chain.genesis.or_else(|| State::known_genesis(data_dir));
     let chain = Chain::start(ChainOptions {
-        genesis: settings.chain.genesis.map(Into::into),
+        genesis: genesis.map(Into::into),
         ..ChainOptions::new(&settings.chain.endpoints)
     })?;
     tokio::spawn(publish_connection(chain.clone(), board.clone(), metrics.clone()));
@@ -99,11 +103,15 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
     let Some(accelerator) = until(&stop, accelerator(&settings, &hypervisor, &board)).await else {
         return Ok(());
     };
+    let filters = hypervisor.supports_filters()?;
+    if settings.network.filter && !filters && accelerator != Accelerator::Test {
+        return Err(RunError::NoFilters(uri.clone()));
+    }
     let account = key.public();
     let reports = Reports::spawn(chain.clone(), key, settings.node_id.clone());
     let node_name = settings.node_id.as_str().unwrap_or_default();
     let engine = Engine::new(Parts {
-        filters: hypervisor.supports_filters()?,
+        filters,
         folders: Folders::open(&data_dir.join("vms"))?,
         images: Store::open(store_settings(&settings))?,
         state: State::open(data_dir, &genesis, node_name)?,
@@ -140,20 +148,8 @@ async fn until<T>(
     }
 }
 
-/// The loop that says so later is not there yet.
-async fn alive<T>(board: &StatusBoard, work: impl std::future::Future<Output = T>) -> T {
-    let mut beat = tokio::time::interval(Duration::from_secs(5));
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = beat.tick() => board.beat(),
-        }
-    }
-}
-
 async fn ready(chain: &Chain, board: &StatusBoard) -> [u8; 32] {
-    let (genesis, _) = alive(board, chain.ready()).await;
+    let (genesis, _) = board.alive_while(chain.ready()).await;
     board.update(|status| {
         status.chain.genesis = Some(format!("0x{}", data_encoding::HEXLOWER.encode(&genesis.0)));
     });
@@ -185,7 +181,7 @@ async fn accelerator(
             Ok(Err(_)) => (),
             Err(error) => tracing::error!(%error, "asking libvirt broke off"),
         }
-        alive(board, tokio::time::sleep(Duration::from_secs(2))).await;
+        board.alive_while(tokio::time::sleep(Duration::from_secs(2))).await;
     }
 }
 

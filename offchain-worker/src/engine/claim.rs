@@ -4,14 +4,21 @@ use super::{fetch::wanted, Engine};
 use crate::metrics;
 use quarry_client::{Outcome, ReadError, Report};
 use quarry_images::{FetchError, Held};
-use quarry_primitives::{api::OpenRequest, request::RequestId, Hash};
+use quarry_primitives::{
+    api::OpenRequest,
+    request::{IpWish, RequestId},
+    Hash,
+};
 use rand::Rng;
 use std::{
     collections::HashMap,
     sync::{atomic::Ordering, Arc},
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The wait before a claim is random and up to this: nodes that all took the first request they see
@@ -19,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const UP_TO: Duration = Duration::from_secs(18);
 /// A request that could not be claimed is let alone for so long.
 const LET_ALONE: Duration = Duration::from_secs(300);
+/// How long its user data is waited for.
+const USER_DATA_WAIT: Duration = Duration::from_secs(20);
 /// How many are prepared at once.
 const AT_ONCE: usize = 4;
 
@@ -29,6 +38,10 @@ enum ClaimError {
     Read(#[from] ReadError),
     #[error("its launch would fail: {0}")]
     Fetch(#[from] FetchError),
+    #[error("its user data did not come within {} seconds", USER_DATA_WAIT.as_secs())]
+    NoUserData,
+    #[error("this host has no network for it: set network.{0} in the config")]
+    NoNetwork(&'static str),
     #[error("it is not open to this node any more")]
     Gone,
     #[error("the chain gave it to somebody else, or took it back")]
@@ -120,14 +133,30 @@ impl Engine {
     }
 
     async fn provide(&self, request: &OpenRequest) -> Result<Held, ClaimError> {
-        let image = self.images.get(&wanted(&request.image)).await?;
         let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
         let vm = self.chain.at(latest.block.hash).vm(request.request_id).await?;
-        let cid = vm.ok_or(ClaimError::Gone)?.request.cloud_init_cid;
-        if let Some(cid) = cid.as_ref().and_then(|cid| cid.as_str()) {
-            // A tenant may name what nobody serves; the node that claims that pays for the failure.
-            self.images.user_data(cid).await?;
+        let asked = vm.ok_or(ClaimError::Gone)?.request;
+        self.can_plug_in(asked.ip)?;
+        if let Some(cid) = asked.cloud_init_cid.as_ref().and_then(|cid| cid.as_str()) {
+            // A tenant may name what nobody serves: the node that claimed it would pay for the failure,
+            // and one that waited for it would claim nothing else.
+            let fetched = timeout(USER_DATA_WAIT, self.images.user_data(cid)).await;
+            fetched.map_err(|_| ClaimError::NoUserData)??;
         }
-        Ok(image)
+        Ok(self.images.get(&wanted(&request.image)).await?)
+    }
+
+    /// Whether the config has a network for such a VM.
+    fn can_plug_in(&self, wish: IpWish) -> Result<(), ClaimError> {
+        let network = &self.settings.network;
+        let public = network.own.is_some() || network.global.is_some();
+        match wish {
+            IpWish::None if network.private.is_none() => Err(ClaimError::NoNetwork("private")),
+            IpWish::Require if !public => Err(ClaimError::NoNetwork("own")),
+            IpWish::Prefer if !public && network.private.is_none() => {
+                Err(ClaimError::NoNetwork("private"))
+            }
+            _ => Ok(()),
+        }
     }
 }

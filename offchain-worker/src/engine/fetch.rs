@@ -1,7 +1,7 @@
 //! What a launch needs from elsewhere: the image, and the tenant's user data.
 
 use super::Engine;
-use crate::{crash, reconcile::Outcome};
+use crate::{crash, metrics, reconcile::Outcome};
 use quarry_images::{FetchError, Held, Wanted};
 use quarry_primitives::{
     api::WorkItem,
@@ -9,6 +9,9 @@ use quarry_primitives::{
 };
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// An image, and user data if the tenant has any.
+type Provisions = (Held, Option<Vec<u8>>);
 
 impl Engine {
     /// Fetches beside the lane: it may take long, and an order to delete must not wait for it.
@@ -18,15 +21,27 @@ impl Engine {
         if let Some(vm) = self.table().vms.get_mut(&uuid) {
             vm.memory.fetching = true;
         }
-        if !self.images.contains(&item.image.digest) {
+        let is_here = self.images.contains(&item.image.digest);
+        if !is_here {
             // It takes its time: the chain waits longer for a launch that is known to be under way.
             self.report(uuid, Some(item.clone()), Outcome::Working);
         }
         let engine = self.clone();
         self.runtime.spawn(async move {
             let provisions = engine.provisions(&item.image, item.cloud_init_cid.as_ref()).await;
+            if !is_here {
+                engine.count_fetch(&provisions);
+            }
             engine.fetched(uuid, &item, provisions);
         });
+    }
+
+    fn count_fetch(&self, provisions: &Result<Provisions, FetchError>) {
+        let Ok((image, _)) = provisions else {
+            return self.metrics.image_fetched(metrics::Outcome::Failed, 0);
+        };
+        let size = std::fs::metadata(image.path()).map_or(0, |file| file.len());
+        self.metrics.image_fetched(metrics::Outcome::Done, size);
     }
 
     /// The image and the user data of a VM, from the store or from where they are.
@@ -34,7 +49,7 @@ impl Engine {
         &self,
         image: &ImageMetadata,
         cid: Option<&Cid>,
-    ) -> Result<(Held, Option<Vec<u8>>), FetchError> {
+    ) -> Result<Provisions, FetchError> {
         let image = self.images.get(&wanted(image)).await?;
         let user_data = match cid {
             Some(cid) => Some(self.images.user_data(cid.as_str().unwrap_or_default()).await?),
@@ -43,23 +58,21 @@ impl Engine {
         Ok((image, user_data))
     }
 
-    fn fetched(
-        &self,
-        uuid: Uuid,
-        item: &WorkItem,
-        provisions: Result<(Held, Option<Vec<u8>>), FetchError>,
-    ) {
+    fn fetched(&self, uuid: Uuid, item: &WorkItem, provisions: Result<Provisions, FetchError>) {
         crash::point("after", "fetch");
         let now = self.now();
         let mut table = self.table();
         let Some(vm) = table.vms.get_mut(&uuid) else { return };
         vm.memory.fetching = false;
+        let asked = vm.item.as_ref().is_some_and(|now| now.generation == item.generation);
         match provisions {
             Ok((image, user_data)) => {
                 vm.image = Some(image);
                 vm.user_data = user_data;
                 vm.memory.provisions = true;
             }
+            // Something else is asked by now, and has not failed.
+            Err(_) if !asked => (),
             Err(error) => {
                 tracing::warn!(request = %item.request_id, %error, "what the launch needs cannot be fetched");
                 let kind = match error.is_terminal() {

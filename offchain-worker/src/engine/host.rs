@@ -65,7 +65,8 @@ impl Engine {
         let sample = match watch.host.sample() {
             Ok(sample) => sample,
             Err(error) => {
-                tracing::warn!(%error, "the host's figures cannot be read");
+                tracing::warn!(%error, "the host's figures cannot be read; no new VMs are taken");
+                self.accepting.store(false, Ordering::Relaxed);
                 return;
             }
         };
@@ -100,6 +101,11 @@ impl Engine {
         );
     }
 
+    fn vm_count(&self) -> u32 {
+        let count = self.table().vms.values().filter(|vm| vm.item.is_some()).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// What the chain learns of the host.
     pub(super) fn host_metrics(&self) -> Option<NodeMetricsData> {
         let sample: Sample = lock(&self.sample).clone()?;
@@ -107,7 +113,7 @@ impl Engine {
         let facts = NodeFacts {
             node_id: self.settings.node_id.clone(),
             geolocation: self.settings.geolocation.as_str().unwrap_or_default().to_owned(),
-            vm_count: u32::try_from(self.table().vms.len()).unwrap_or(u32::MAX),
+            vm_count: self.vm_count(),
             hypervisor,
             worker_version: env!("CARGO_PKG_VERSION").to_owned(),
             disk_speed: lock(&self.disk_speed).clone(),

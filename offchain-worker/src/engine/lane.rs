@@ -177,6 +177,9 @@ impl Engine {
         let now = self.now();
         let mut table = self.table();
         let Some(vm) = table.vms.get_mut(&uuid) else { return false };
+        vm.acts = vm.acts.wrapping_add(1);
+        let generation = |item: Option<&WorkItem>| item.map(|item| item.generation);
+        let asked = generation(vm.item.as_deref()) == generation(item);
         match result {
             Ok(()) => {
                 vm.memory.failures = 0;
@@ -188,7 +191,10 @@ impl Engine {
             }
             Err(error) => {
                 vm.last_error = Some(error.to_string());
-                vm.due = Some(now + failed(vm, &error, now));
+                // What is asked by now has not failed.
+                if asked {
+                    failed(vm, &error, now);
+                }
                 if error.is_silence() {
                     table.has_seen = false;
                 }
@@ -199,14 +205,12 @@ impl Engine {
     }
 }
 
-fn failed(vm: &mut Vm, error: &ActionError, now: Time) -> Duration {
+fn failed(vm: &mut Vm, error: &ActionError, now: Time) {
     if !error.is_silence() {
         vm.memory.failures = vm.memory.failures.saturating_add(1);
         vm.memory.last_failure = Some((error.kind(), error.to_string()));
     }
-    let wait = wait_after(vm.memory.failures);
-    vm.memory.not_before = Some(now + wait);
-    wait
+    vm.memory.not_before = Some(now + wait_after(vm.memory.failures));
 }
 
 /// Before the next try, after so many failed in a row.

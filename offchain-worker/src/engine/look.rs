@@ -10,7 +10,10 @@ use crate::{
     reconcile::{Domain, Folder, Found},
 };
 use quarry_primitives::request::RequestId;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{atomic::Ordering, Arc},
+};
 use uuid::Uuid;
 
 struct Seen {
@@ -32,6 +35,14 @@ impl Engine {
 
     fn look_now(&self) {
         let before = self.table().vms.iter().map(|(uuid, vm)| (*uuid, vm.acts)).collect();
+        if self.may_lose.load(Ordering::Relaxed) && !self.folders.are_there() {
+            tracing::error!(
+                data_dir = %self.settings.data_dir.display(),
+                "the folder of the VMs is gone: mount the disk that it lies on; nothing is done until it is there",
+            );
+            self.table().has_seen = false;
+            return;
+        }
         match self.hypervisor.domains() {
             Ok(domains) => {
                 self.connected(true);

@@ -112,7 +112,7 @@ pub struct Engine {
     permits: Arc<Semaphore>,
     table: Mutex<Table>,
     state: Mutex<State>,
-    policy: Mutex<Option<FilterPolicy>>,
+    policy: Mutex<Policy>,
     accepting: AtomicBool,
     sample: Mutex<Option<Sample>>,
     disk_speed: Mutex<Option<DiskSpeed>>,
@@ -120,6 +120,7 @@ pub struct Engine {
     look_wanted: AtomicBool,
     /// Not while the data folder is new although the chain has VMs that ran here.
     may_lose: AtomicBool,
+    accept_loss: bool,
 }
 
 impl Engine {
@@ -127,7 +128,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Arc<Self> {
         let node_name = parts.settings.node_id.as_str().unwrap_or_default();
         let filter_name = network::filter_name(&parts.genesis, node_name);
-        let may_lose = parts.accept_loss || !parts.state.is_new;
+        let is_new = parts.state.is_new || parts.folders.is_new;
         let seen_block = parts.state.seen();
         Arc::new(Self {
             filter_name,
@@ -154,12 +155,16 @@ impl Engine {
             disk_speed: Mutex::default(),
             wake: Notify::new(),
             look_wanted: AtomicBool::new(true),
-            may_lose: AtomicBool::new(may_lose),
+            may_lose: AtomicBool::new(!is_new),
+            accept_loss: parts.accept_loss,
         })
     }
 
     /// Runs until it is told to stop, and then until the actions under way are through.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        if self.accept_loss {
+            self.may_lose();
+        }
         self.watch_hypervisor();
         tokio::spawn(self.clone().measure_disk());
         tokio::spawn(self.clone().watch_host(stop.clone()));
@@ -178,7 +183,7 @@ impl Engine {
             let latest = *finalized.borrow_and_update();
             let mut failed = false;
             if let Some(latest) = latest.filter(|latest| read != Some(*latest)) {
-                match self.read_work(latest).await {
+                match self.board.alive_while(self.read_work(latest)).await {
                     Ok(()) => read = Some(latest),
                     Err(error) => {
                         failed = true;
@@ -328,6 +333,19 @@ fn log_unread(error: &ReadError) {
         // Whoever follows the chain says so once.
         ReadError::Disconnected => tracing::debug!(%error, WHAT),
         _ => tracing::warn!(%error, WHAT),
+    }
+}
+
+/// The filter that guests are plugged in behind.
+#[derive(Default)]
+struct Policy {
+    wanted: Option<FilterPolicy>,
+    in_force: Option<FilterPolicy>,
+}
+
+impl Policy {
+    fn forget(&mut self) {
+        (self.wanted, self.in_force) = (None, None);
     }
 }
 

@@ -41,14 +41,20 @@ pub(super) enum ActionError {
     HostKey(#[from] HostKeyError),
     #[error("{0}: {1}")]
     Io(&'static str, io::Error),
+    #[error("guests are not plugged in while their network filter cannot be made: {0}")]
+    NoFilter(quarry_hypervisor::Error),
     #[error("what the launch needs is no longer at hand")]
     NoProvisions,
 }
 
 impl ActionError {
-    /// Whether it says nothing about the VM: libvirt was not there.
+    /// Whether it says nothing about the VM: libvirt was not there, or not ready for any.
     pub fn is_silence(&self) -> bool {
-        matches!(self, Self::Hypervisor(error) if error.is_silence())
+        match self {
+            Self::Hypervisor(error) => error.is_silence(),
+            Self::NoFilter(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether it would fail on any node.
@@ -68,15 +74,21 @@ impl Engine {
         match (action, item) {
             (Action::Destroy, _) => Ok(self.hypervisor.destroy(uuid)?),
             (Action::Undefine, _) => Ok(self.hypervisor.undefine(uuid)?),
-            (Action::Start, _) => Ok(self.hypervisor.start(uuid)?),
+            (Action::Start, _) => {
+                self.ensure_filter().map_err(ActionError::NoFilter)?;
+                Ok(self.hypervisor.start(uuid)?)
+            }
             (Action::Resume, _) => Ok(self.hypervisor.resume(uuid)?),
             (Action::ShutDown, _) => Ok(self.hypervisor.shut_down(uuid)?),
             (Action::MarkStarted, _) => self.change(uuid, |manifest| manifest.started = true),
             (Action::MarkOrphan, _) => self.change(uuid, |manifest| {
                 manifest.orphan_since = Some(std::time::SystemTime::now())
             }),
-            (Action::RemoveDisk, _) => self.remove_disk(uuid),
-            (Action::RemoveFolder, _) => Ok(self.folders.remove(uuid)?),
+            (Action::RemoveDisk, _) => self.remove_disk(uuid, item),
+            (Action::RemoveFolder, _) => match self.folder_name(uuid, item) {
+                Some(name) => Ok(self.folders.remove(uuid, &name)?),
+                None => Ok(()),
+            },
             (Action::MakeFolder, Some(item)) => self.make_folder(uuid, item),
             (Action::Reseed, Some(item)) => self.reseed(uuid, item),
             (Action::Define, Some(item)) => self.define(uuid, item),
@@ -96,8 +108,16 @@ impl Engine {
         Ok(())
     }
 
-    fn remove_disk(&self, uuid: Uuid) -> Done {
-        self.folders.remove_files(uuid)?;
+    /// By its manifest, or, where that cannot be read, by what the chain has.
+    fn folder_name(&self, uuid: Uuid, item: Option<&WorkItem>) -> Option<String> {
+        let manifest = self.folders.get(uuid).map(|manifest| manifest.name());
+        let derive = |item| Identity::of(self.genesis, item).name(item.request_id);
+        manifest.or_else(|| item.map(derive))
+    }
+
+    fn remove_disk(&self, uuid: Uuid, item: Option<&WorkItem>) -> Done {
+        let Some(name) = self.folder_name(uuid, item) else { return Ok(()) };
+        self.folders.remove_files(&name)?;
         if let Some(manifest) = self.folders.get(uuid) {
             self.images.release_image(manifest.image);
         }
@@ -222,6 +242,7 @@ impl Engine {
     fn define(&self, uuid: Uuid, item: &WorkItem) -> Done {
         let manifest = self.folders.get(uuid).ok_or(FolderError::NoFolder(uuid))?;
         let paths = self.folders.paths(&manifest);
+        self.ensure_filter().map_err(ActionError::NoFilter)?;
         let place = self.place(item, manifest.private_address)?;
         let filter = self.settings.network.filter && self.filters;
         self.hypervisor.define(&DomainSpec {
@@ -272,5 +293,6 @@ fn write_seed_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(bytes)?;
+    file.sync_data()?;
     std::fs::rename(&draft, path)
 }

@@ -91,6 +91,15 @@ impl Vm {
         self.item.as_ref().map(|item| wanted(item, live_block))
     }
 
+    /// Whether what was read before is newer than what a chain node says that lags behind.
+    pub fn knows_better_than(&self, item: Option<&WorkItem>) -> bool {
+        match (&self.item, item) {
+            (Some(known), Some(item)) => known.generation > item.generation,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Takes what the chain says now. What was tried for an earlier generation counts no more.
     pub fn take(&mut self, item: Option<Arc<WorkItem>>) {
         let key = |item: &Option<Arc<WorkItem>>| item.as_ref().map(|i| (i.generation, i.desired));

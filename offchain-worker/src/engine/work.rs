@@ -61,14 +61,18 @@ impl Engine {
 
     fn take_work(&self, items: Vec<WorkItem>) {
         self.guard_against_loss(&items);
-        self.ensure_filter(&items);
+        self.want_filter(&items);
         let mut items: HashMap<Uuid, Arc<WorkItem>> = items
             .into_iter()
             .map(|item| (Identity::of(self.genesis, &item).uuid(), Arc::new(item)))
             .collect();
         let mut table = self.table();
+        let authority = table.authority();
         for (uuid, vm) in table.vms.iter_mut() {
             let item = items.remove(uuid);
+            if !authority && vm.knows_better_than(item.as_deref()) {
+                continue;
+            }
             let is_new = item.is_some() && vm.item.is_none();
             vm.take(item);
             if is_new && vm.found.folder.as_ref().is_some_and(|f| f.orphan_for.is_some()) {
@@ -93,6 +97,16 @@ impl Engine {
         }
     }
 
+    /// From now on what is not in the data folder is lost.
+    pub(super) fn may_lose(&self) {
+        match self.folders.mark() {
+            Ok(()) => self.may_lose.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::error!(%error, "the data folder cannot be marked as this node's")
+            }
+        }
+    }
+
     /// A data folder without any memory, on a node whose VMs ran already, is more likely an unmounted
     /// disk than a loss.
     fn guard_against_loss(&self, items: &[WorkItem]) {
@@ -101,7 +115,7 @@ impl Engine {
         }
         let ran = items.iter().filter(|item| item.launched).count();
         if ran == 0 {
-            self.may_lose.store(true, Ordering::Relaxed);
+            self.may_lose();
             return;
         }
         tracing::error!(
@@ -112,33 +126,40 @@ impl Engine {
         );
     }
 
-    /// Guests are plugged in only behind the filter as the config and the pools have it now. A node
+    /// Says which filter guests are plugged in behind: as the config and the pools have it now. A node
     /// without VMs leaves none behind.
-    fn ensure_filter(&self, items: &[WorkItem]) {
+    fn want_filter(&self, items: &[WorkItem]) {
         if !self.settings.network.filter || !self.filters {
             return;
         }
         let name = self.filter_name.clone();
-        let policy = network::policy(name, &self.settings.network, items.iter());
-        let mut current = lock(&self.policy);
+        let wanted = network::policy(name, &self.settings.network, items.iter());
         if items.is_empty() {
-            *current = None;
+            lock(&self.policy).forget();
             // An orphan may still be plugged in behind it: then it stays until the next reading.
-            if let Err(error) =
-                tokio::task::block_in_place(|| self.hypervisor.remove_filter(&policy.name))
-            {
+            let removed =
+                tokio::task::block_in_place(|| self.hypervisor.remove_filter(&wanted.name));
+            if let Err(error) = removed {
                 tracing::debug!(%error, "the network filter stays");
             }
             return;
         }
-        if current.as_ref() == Some(&policy) {
-            return;
+        lock(&self.policy).wanted = Some(wanted);
+        if let Err(error) = tokio::task::block_in_place(|| self.ensure_filter()) {
+            tracing::error!(%error, "the network filter cannot be made: no guest is started without it");
         }
-        match tokio::task::block_in_place(|| self.hypervisor.ensure_filter(&policy)) {
-            Ok(()) => *current = Some(policy),
-            // Without it no guest starts: its domain names the filter.
-            Err(error) => tracing::error!(%error, "the network filter cannot be made"),
+    }
+
+    /// Makes the filter as it should be, unless it is so already.
+    pub(super) fn ensure_filter(&self) -> quarry_hypervisor::Result<()> {
+        let mut policy = lock(&self.policy);
+        if policy.in_force != policy.wanted {
+            if let Some(wanted) = policy.wanted.clone() {
+                self.hypervisor.ensure_filter(&wanted)?;
+                policy.in_force = Some(wanted);
+            }
         }
+        Ok(())
     }
 
     fn note_block(&self, finalized: Finalized, syncing: bool, node: Option<&NodeRecord>) {

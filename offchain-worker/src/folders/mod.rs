@@ -13,7 +13,8 @@ pub use manifest::Manifest;
 use crate::crash;
 use std::{
     collections::{BTreeMap, HashSet},
-    fs, io,
+    fs::{self, File},
+    io,
     net::Ipv4Addr,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -27,6 +28,8 @@ const HOST_KEY: &str = "host_key";
 const SERIAL_LOG: &str = "serial.log";
 /// A folder that is being made, or removed.
 const DRAFT: &str = ".new-";
+/// Lies beside the folders once there were VMs: where it is missing, so is the disk that they lie on.
+const MARKER: &str = ".quarry";
 
 /// Why a folder could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -86,15 +89,21 @@ impl Paths {
         self.0.join(SERIAL_LOG)
     }
 
-    /// Whether the disk is there, with something in it.
+    /// Whether the disk is there, with something in it. A file system that does not say counts as yes:
+    /// only what is known to be gone is lost.
     pub fn has_disk(&self) -> bool {
-        fs::metadata(self.disk()).is_ok_and(|disk| disk.is_file() && disk.size() > 0)
+        match fs::metadata(self.disk()) {
+            Ok(disk) => disk.is_file() && disk.size() > 0,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 }
 
 /// All VMs' folders.
 pub struct Folders {
     root: PathBuf,
+    /// Whether no VM was ever here, as far as this folder tells.
+    pub is_new: bool,
     manifests: Mutex<BTreeMap<Uuid, Manifest>>,
     /// Addresses of folders that are being made.
     promised: Mutex<HashSet<Ipv4Addr>>,
@@ -106,10 +115,14 @@ impl Folders {
     pub fn open(root: &Path) -> Result<Self> {
         // The hypervisor's user must get through to the disks; the folder's listing is nobody's.
         fs::DirBuilder::new().recursive(true).mode(0o711).create(root).at(root)?;
+        let is_new = !root.join(MARKER).try_exists().at(root)?;
         let mut manifests = BTreeMap::new();
         for entry in fs::read_dir(root).at(root)? {
             let path = entry.at(root)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if name == MARKER {
+                continue;
+            }
             if name.starts_with(DRAFT) {
                 fs::remove_dir_all(&path).at(&path)?;
                 continue;
@@ -128,9 +141,21 @@ impl Folders {
         }
         Ok(Self {
             root: root.to_owned(),
+            is_new,
             manifests: Mutex::new(manifests),
             promised: Mutex::default(),
         })
+    }
+
+    /// Marks the folder as one that has VMs.
+    pub fn mark(&self) -> Result<()> {
+        let marker = self.root.join(MARKER);
+        fs::write(&marker, "Quarry's VMs lie here.\n").at(&marker)
+    }
+
+    /// Whether the file system that was marked is still there.
+    pub fn are_there(&self) -> bool {
+        self.root.join(MARKER).exists()
     }
 
     /// Every VM that has a folder.
@@ -173,7 +198,10 @@ impl Folders {
         let filled = fill(&draft).and_then(|()| {
             manifest.write(draft.folder()).at(draft.folder())?;
             remove_tree(&path)?;
-            Ok(fs::rename(draft.folder(), &path).at(&path)?)
+            // So that a loss of power leaves the folder whole, or none.
+            sync(draft.folder())?;
+            fs::rename(draft.folder(), &path).at(&path)?;
+            Ok(sync(&self.root)?)
         });
         if filled.is_err() {
             remove_tree(draft.folder())?;
@@ -193,10 +221,12 @@ impl Folders {
         Ok(manifest)
     }
 
-    /// Removes all but the manifest.
-    pub fn remove_files(&self, uuid: Uuid) -> Result<()> {
-        let Some(manifest) = self.get(uuid) else { return Ok(()) };
-        let folder = self.paths(&manifest);
+    /// Removes all but the manifest from the folder of this name.
+    pub fn remove_files(&self, name: &str) -> Result<()> {
+        let folder = Paths(self.root.join(name));
+        if !folder.folder().try_exists().at(folder.folder())? {
+            return Ok(());
+        }
         // The disk goes last of them: while it is there the folder counts as one that has to be emptied.
         let mut disk = None;
         for entry in fs::read_dir(folder.folder()).at(folder.folder())? {
@@ -211,12 +241,11 @@ impl Folders {
         disk.map_or(Ok(()), |disk| fs::remove_file(&disk).at(&disk))
     }
 
-    /// Removes the folder: away from its name at once, since what is left of it without its manifest
-    /// nobody would know.
-    pub fn remove(&self, uuid: Uuid) -> Result<()> {
-        let Some(manifest) = self.get(uuid) else { return Ok(()) };
-        let path = self.root.join(manifest.name());
-        let draft = self.root.join(format!("{DRAFT}{}", manifest.name()));
+    /// Removes a VM's folder, which has this name: away from it at once, since what is left of it
+    /// without its manifest nobody would know.
+    pub fn remove(&self, uuid: Uuid, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        let draft = self.root.join(format!("{DRAFT}{name}"));
         remove_tree(&draft)?;
         match fs::rename(&path, &draft) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (),
@@ -253,6 +282,10 @@ impl Drop for Promise<'_> {
     fn drop(&mut self) {
         lock(&self.folders.promised).remove(&self.address);
     }
+}
+
+fn sync(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).at(folder)
 }
 
 fn remove_tree(path: &Path) -> Result<()> {

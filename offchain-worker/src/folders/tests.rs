@@ -125,12 +125,12 @@ fn a_change_of_what_is_not_there_is_refused() {
 #[test]
 fn the_manifest_outlives_the_files_and_goes_with_the_folder() {
     let (dir, folders) = with_one();
-    folders.remove_files(uuid(3)).unwrap();
+    folders.remove_files(&manifest(3).name()).unwrap();
     let left: Vec<_> = fs::read_dir(dir.path().join(manifest(3).name())).unwrap().collect();
     assert_eq!(left.len(), 1);
     assert!(folders.get(uuid(3)).is_some());
-    folders.remove(uuid(3)).unwrap();
-    folders.remove(uuid(3)).unwrap();
+    folders.remove(uuid(3), &manifest(3).name()).unwrap();
+    folders.remove(uuid(3), &manifest(3).name()).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     assert!(folders.get(uuid(3)).is_none());
 }
@@ -146,4 +146,36 @@ fn an_address_is_given_once_while_it_is_promised_or_used() {
     assert!(folders.take_address(range()).is_none());
     drop(first);
     assert_eq!(folders.take_address(range()).unwrap().address, Ipv4Addr::new(10, 0, 0, 8));
+}
+
+#[test]
+fn what_nobody_can_read_is_removed_by_its_name() {
+    let (dir, folders) = with_one();
+    drop(folders);
+    let folder = dir.path().join(manifest(3).name());
+    fs::write(folder.join("vm.json"), "damaged").unwrap();
+    let folders = Folders::open(dir.path()).unwrap();
+    folders.remove_files(&manifest(3).name()).unwrap();
+    assert!(!folder.join(DISK).exists());
+    folders.remove(uuid(3), &manifest(3).name()).unwrap();
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_folder_is_new_until_it_is_marked() {
+    let (dir, folders) = with_one();
+    assert!(folders.is_new && !folders.are_there());
+    folders.mark().unwrap();
+    assert!(folders.are_there());
+    assert!(!Folders::open(dir.path()).unwrap().is_new);
+}
+
+#[test]
+fn a_disk_of_which_nothing_is_known_is_not_gone() {
+    let (_dir, folders) = with_one();
+    let paths = folders.paths(&manifest(3));
+    fs::remove_file(paths.disk()).unwrap();
+    // A loop of links cannot be followed, which says nothing of what would be at its end.
+    std::os::unix::fs::symlink(paths.disk(), paths.disk()).unwrap();
+    assert!(paths.has_disk());
 }

@@ -5,6 +5,7 @@ use quarry_primitives::{text::decimal, RequestId};
 use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     collections::BTreeMap,
+    future::Future,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
 };
@@ -191,6 +192,18 @@ impl StatusBoard {
     /// Says that the main loop is alive.
     pub fn beat(&self) {
         *self.beat.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Says that the main loop is alive for as long as it waits for this.
+    pub async fn alive_while<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut beat = tokio::time::interval(Duration::from_secs(5));
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = beat.tick() => self.beat(),
+            }
+        }
     }
 
     /// Changes what is known.

@@ -83,6 +83,9 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn next(&self) -> Next {
+        if self.is_outdated() {
+            return Next::Rest;
+        }
         if let Some(failure) = self.give_up() {
             return failure;
         }
@@ -96,6 +99,12 @@ impl Case<'_> {
             Desired::Running => self.run(),
             Desired::Stopped => self.stop(),
         }
+    }
+
+    /// Something newer was done to it already: the chain node that says this lags behind.
+    fn is_outdated(&self) -> bool {
+        let done = self.found.domain.as_ref().map(|domain| domain.stored.max(domain.live));
+        done.flatten() > Some(self.wanted.generation)
     }
 
     /// What ran once has its data on its disk; where that is gone there is nothing to start.

@@ -231,8 +231,13 @@ pub enum Action {
 impl Action {
     /// Whether it cannot be undone.
     pub fn is_destructive(&self) -> bool {
-        matches!(self, Self::Destroy | Self::RemoveDisk | Self::Undefine | Self::RemoveFolder)
-            || matches!(self, Self::Report(Outcome::Lost))
+        match self {
+            // A guest that was stopped by mistake has lost what it was at.
+            Self::ShutDown | Self::Destroy => true,
+            Self::RemoveDisk | Self::Undefine | Self::RemoveFolder => true,
+            Self::Report(outcome) => *outcome == Outcome::Lost,
+            _ => false,
+        }
     }
 }
 

@@ -247,3 +247,17 @@ fn a_report_of_another_generation_does_not_count() {
     world.memory.reported = Some(Reported { generation: 4, outcome: outcome.clone(), again: None });
     assert_eq!(world.next(), Next::Do(Action::Report(outcome)));
 }
+
+#[test]
+fn what_a_chain_node_says_that_lags_behind_is_not_done() {
+    let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
+    world.found.domain = Some(Domain { stored: Some(6), ..domain(Power::On, Some(4)) });
+    assert_eq!(world.next(), Next::Rest);
+}
+
+#[test]
+fn without_authority_no_guest_is_asked_to_stop() {
+    let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
+    world.authority = false;
+    assert_eq!(world.next(), Next::Rest);
+}

@@ -73,10 +73,13 @@ fn any_world() -> impl Strategy<Value = World> {
     let found = (prop::option::of(any_folder()), prop::option::of(any_domain()))
         .prop_map(|(folder, domain)| Found { folder, domain });
     (prop::option::of(any_wanted()), found, any::<bool>(), any::<bool>()).prop_map(
-        |(wanted, found, polite, authority)| World {
-            polite,
-            authority,
-            ..World::new(wanted, found)
+        |(wanted, mut found, polite, authority)| {
+            // Nothing was done yet for a generation that the chain has not reached.
+            if let (Some(wanted), Some(domain)) = (&wanted, &mut found.domain) {
+                domain.stored = domain.stored.map(|stored| stored.min(wanted.generation));
+                domain.live = domain.live.map(|live| live.min(wanted.generation));
+            }
+            World { polite, authority, ..World::new(wanted, found) }
         },
     )
 }
