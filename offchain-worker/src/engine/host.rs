@@ -116,7 +116,7 @@ impl Engine {
             vm_count: self.vm_count(),
             hypervisor,
             worker_version: env!("CARGO_PKG_VERSION").to_owned(),
-            disk_speed: lock(&self.disk_speed).clone(),
+            disk_speed: *lock(&self.disk_speed),
         };
         Some(to_metrics(&sample, &facts))
     }
