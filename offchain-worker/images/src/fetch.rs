@@ -48,8 +48,10 @@ pub(crate) async fn fetch(
     match arrived {
         Ok(()) => {}
         Err(error) => {
-            // Whatever takes the last of the disk is of no use to anybody.
-            if error.is_terminal() || matches!(error, FetchError::DiskFull { .. }) {
+            // An empty one is nothing to go on with, and whatever takes the last of the disk is of no
+            // use to anybody.
+            let is_useless = error.is_terminal() || matches!(error, FetchError::DiskFull { .. });
+            if is_useless || partial.length() == 0 {
                 partial.remove();
             }
             return Err(error);

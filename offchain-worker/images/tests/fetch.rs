@@ -144,11 +144,12 @@ async fn a_server_that_falls_silent_is_given_up_but_not_for_good() {
 #[tokio::test]
 async fn what_is_not_there_is_not_asked_for_twice() {
     let server = Server::start(Vec::new(), []).await.always(Act::Status(404));
-    let (_dir, store) = store_with(|_| {});
+    let (dir, store) = store_with(|_| {});
     let error = store.get(&raw(server.image(), [0; 32])).await.unwrap_err();
     assert!(matches!(error, FetchError::Status { status: 404, .. }), "{error}");
     assert!(!error.is_terminal());
     assert_eq!(server.asked().len(), 1);
+    assert_eq!(count(&dir.path().join("store"), "partial"), 0);
 }
 
 #[tokio::test]
