@@ -19,6 +19,9 @@ export const LAB_ADDRESS = '10.44.0.1';
 export const PRIVATE_NETWORK = { name: 'quarry', gateway: '10.130.0.1', prefixLen: 20 };
 export const PUBLIC_NETWORK = 'public';
 
+/** What the private network's name server has its gateway under; it knows no other name. */
+export const GATEWAY_NAME = 'gateway.lab.test';
+
 /**
  * In the mount namespace: libvirt's folders are the host's own, and so are the cgroups in which it puts guests,
  * since libvirt names these by the domain alone.
@@ -294,7 +297,11 @@ export class LabHost {
     if (!this.#keeper?.pid) return;
     await this.#killAll();
     await this.#keeper.kill();
-    removeCgroups(groupOf(this.name));
+    // A group is in use for a moment longer than the last process in it.
+    await until(`the groups of ${this.name} are gone`, () => {
+      removeCgroups(groupOf(this.name));
+      return true;
+    }, { within: 20 * SECONDS, every: 100 });
     ip('netns', 'del', this.name);
   }
 
@@ -316,6 +323,7 @@ function privateNetwork() {
     <name>${name}</name>
     <forward mode='nat'/>
     <bridge name='virbr-quarry' stp='off'/>
+    <dns><host ip='${gateway}'><hostname>${GATEWAY_NAME}</hostname></host></dns>
     <ip address='${gateway}' prefix='${prefixLen}'/>
   </network>`;
 }
