@@ -64,6 +64,11 @@ describe('a worker', { concurrency: true }, () => {
     (await market.api.query.compute.requestOwner(id)).isNone
   ), { within: 180 * SECONDS });
   const happened = (event, id) => market.chronicle.all(`compute.${event}`, (data) => data.requestId.eq(id)).length;
+  /** The chronicle reads each block's events a little after the block. */
+  const happens = async (event, id, times) => {
+    await until(`${event} ${times} times`, () => happened(event, id) >= times, { within: 60 * SECONDS });
+    assert.equal(happened(event, id), times, event);
+  };
   const ends = (worker) => inTime(`${worker.name} ends`, worker.process.ended, 180 * SECONDS);
 
   test('killed in the middle of a download goes on with it', async () => {
@@ -84,7 +89,7 @@ describe('a worker', { concurrency: true }, () => {
     assert.equal(resumed.sent, 8 * MIB - Number(from));
     assert.deepEqual(await statesOf(libvirtd), ['running']);
     assert.equal(foldersIn(worker.dataDir).length, 1);
-    assert.equal(happened('ComputeRequestFulfilled', id), 1);
+    await happens('ComputeRequestFulfilled', id, 1);
     assert.equal(worker.process.lines.filter((line) => /action="start"/.test(line)).length, 1);
   });
 
@@ -164,7 +169,7 @@ describe('a worker', { concurrency: true }, () => {
       another = await start(node, { name: 'accepting', args: ['--accept-loss'] });
       await market.untilStatus(id, 'Failed');
       assert.match(JSON.stringify((await market.request(id)).lastFailure.toHuman()), /the VM's disk is gone/);
-      assert.equal(happened('ComputeRequestFailed', id), 1);
+      await happens('ComputeRequestFailed', id, 1);
       assert.deepEqual(await statesOf(libvirtd), []);
       assert.deepEqual(foldersIn(another.dataDir), []);
     });
@@ -209,7 +214,7 @@ describe('a worker', { concurrency: true }, () => {
       assert.equal(await market.status(id), 'Running');
       assert.equal((await vmOf(heirs, id)).state, 'running');
       assert.ok(hasDisk(heir.dataDir, (await vmOf(heirs, id)).name));
-      assert.equal(happened('ComputeRequestFulfilled', id), 2);
+      await happens('ComputeRequestFulfilled', id, 2);
     });
   });
 
