@@ -11,6 +11,7 @@ use crate::{
     transfer::{open_partial, Arrival, Transfer},
     FetchError, ImageFormat, Wanted,
 };
+use quarry_primitives::content::raw_cid_digest;
 use rand::Rng;
 use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ pub(crate) async fn fetch(
     wanted: Wanted,
     progress: Arc<Progress>,
 ) -> Result<Held, FetchError> {
+    contradiction(&wanted)?;
     let places = source::places(&wanted.url, &store.gateways, &store.settings)?;
     let mut reservation = Reservation::new(store.clone(), wanted.digest);
     let partial = open_partial(&store, &wanted).await?;
@@ -73,6 +75,18 @@ pub(crate) async fn fetch(
     reservation.fulfil(bytes);
     Held::take(&store, &wanted.digest, Some((wanted.format, virtual_bytes)))
         .ok_or_else(|| FetchError::File { path: place, reason: "it was dropped at once".into() })
+}
+
+/// A content id of raw bytes is their digest: where the chain has another one, no gateway can help.
+fn contradiction(wanted: &Wanted) -> Result<(), FetchError> {
+    let cid = wanted.url.strip_prefix("ipfs://").and_then(raw_cid_digest);
+    match cid.filter(|digest| *digest != wanted.digest) {
+        Some(digest) => {
+            let found = data_encoding::HEXLOWER.encode(&digest);
+            Err(FetchError::WrongDigest { url: wanted.url.clone(), found, proven: true })
+        }
+        None => Ok(()),
+    }
 }
 
 async fn settle(partial: Partial, place: &Path) -> Result<(), FetchError> {

@@ -50,6 +50,19 @@ async fn gateways_that_all_lie_are_no_reason_for_good() {
 }
 
 #[tokio::test]
+async fn a_content_id_of_another_digest_is_refused_for_good_and_not_fetched() {
+    let content = bytes(6, MIB);
+    let server = Server::start(content.clone(), []).await;
+    let (_dir, store) = store_with(|settings| settings.gateways = vec![server.url.clone()]);
+    let url = format!("ipfs://{}", cid_of(&content));
+    let error = store.get(&raw(url.clone(), sha256(b"another"))).await.unwrap_err();
+    assert!(matches!(error, FetchError::WrongDigest { proven: true, .. }), "{error}");
+    assert!(error.is_terminal());
+    assert!(server.asked().is_empty());
+    assert!(store.get(&raw(url, sha256(&content))).await.is_ok());
+}
+
+#[tokio::test]
 async fn user_data_is_fetched_raw_checked_and_kept() {
     let data = b"#cloud-config\npackages: [nginx]\n".to_vec();
     let cid = cid_of(&data);
