@@ -4,14 +4,17 @@ use crate::{
     domain::{Domain, DomainState, Tag},
     error::Error,
     fault::{self, Fault},
-    ffi::{self, Connection},
+    ffi::{self, Change, Connection},
     link::lock,
     tag,
 };
 use std::{
     collections::{HashMap, HashSet},
     ffi::c_int,
-    sync::{Arc, Mutex},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+    },
     time::{Duration, Instant},
 };
 use uuid::Uuid;
@@ -23,14 +26,46 @@ const REFRESH: Duration = Duration::from_secs(600);
 /// … so many at each look.
 const REFRESHED_AT_ONCE: usize = 4;
 
-/// Domains whose entry may be wrong: written by us, or changed by somebody.
-pub(crate) type Doubts = Arc<Mutex<HashSet<Uuid>>>;
+/// What changed since it was read.
+#[derive(Default)]
+pub(crate) struct News {
+    /// Domains whose entry may be wrong: written by us, or changed by somebody.
+    doubts: HashSet<Uuid>,
+    /// Definitions of ours that libvirt has yet to tell of.
+    own: HashMap<Uuid, u32>,
+}
+
+impl News {
+    /// Takes what libvirt tells. A run that began or ended shows in the domain's id.
+    pub(crate) fn take(&mut self, uuid: Uuid, change: Change) {
+        let is_own = change == Change::Defined && self.forget_own(uuid);
+        if !is_own && change != Change::Run {
+            self.doubts.insert(uuid);
+        }
+    }
+
+    fn expect_own(&mut self, uuid: Uuid) {
+        *self.own.entry(uuid).or_default() += 1;
+    }
+
+    /// Whether there was one.
+    fn forget_own(&mut self, uuid: Uuid) -> bool {
+        let Some(count) = self.own.get_mut(&uuid) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.own.remove(&uuid);
+        }
+        true
+    }
+}
 
 /// What is known of each domain.
 #[derive(Default)]
 pub(crate) struct Catalogue {
     entries: Mutex<HashMap<Uuid, Entry>>,
-    doubts: Doubts,
+    news: Arc<Mutex<News>>,
+    /// Whether there is an entry for every domain that no news were of.
+    is_whole: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -55,14 +90,18 @@ impl Tags {
 }
 
 impl Catalogue {
-    /// The doubts, for those who learn of a change first.
-    pub(crate) fn doubts(&self) -> Doubts {
-        Arc::clone(&self.doubts)
+    /// The news, for those who learn of a change first.
+    pub(crate) fn news(&self) -> Arc<Mutex<News>> {
+        Arc::clone(&self.news)
     }
 
     /// Has a domain read again when it is asked for next.
     pub(crate) fn doubt(&self, uuid: Uuid) {
-        lock(&self.doubts).insert(uuid);
+        lock(&self.news).doubts.insert(uuid);
+    }
+
+    fn is_doubtful(&self, uuid: Uuid) -> bool {
+        lock(&self.news).doubts.contains(&uuid)
     }
 
     /// All domains with a tag of ours.
@@ -91,6 +130,7 @@ impl Catalogue {
             }
         }
         lock(&self.entries).retain(|uuid, _| present.contains(uuid));
+        self.is_whole.store(true, Ordering::Relaxed);
         Ok(domains)
     }
 
@@ -125,7 +165,7 @@ impl Catalogue {
         connection: &Connection,
         uuid: Uuid,
     ) -> Result<Option<Handle>, Fault> {
-        let doubtful = lock(&self.doubts).contains(&uuid);
+        let doubtful = self.is_doubtful(uuid);
         let known = lock(&self.entries).get(&uuid).cloned();
         let handle = match known {
             Some(entry) if !doubtful && entry.tags.are_ours() => return Ok(Some(entry.handle)),
@@ -148,13 +188,46 @@ impl Catalogue {
         }
     }
 
-    /// Remembers a domain that we have just defined.
-    pub(crate) fn defined(&self, uuid: Uuid, handle: Handle, tag: &Tag) {
-        if handle.id().is_some() {
-            return self.doubt(uuid);
+    /// Defines a domain of ours, and remembers it. Refused where there is a foreign one of its id.
+    pub(crate) fn define(
+        &self,
+        connection: &Connection,
+        uuid: Uuid,
+        tag: &Tag,
+        xml: &str,
+    ) -> Result<(), Fault> {
+        if !self.is_free(uuid) {
+            self.ours(connection, uuid)?;
         }
-        let tags = Tags { stored: Some(tag.clone()), live: None };
-        self.remember(uuid, handle, tags);
+        lock(&self.news).expect_own(uuid);
+        let handle = connection.define_domain_xml(xml).inspect_err(|_| {
+            lock(&self.news).forget_own(uuid);
+        })?;
+        if handle.id().is_some() {
+            self.doubt(uuid);
+        } else {
+            self.remember(uuid, handle, Tags { stored: Some(tag.clone()), live: None });
+        }
+        Ok(())
+    }
+
+    /// Whether no domain has that id, as far as libvirt told.
+    fn is_free(&self, uuid: Uuid) -> bool {
+        self.is_whole.load(Ordering::Relaxed)
+            && !self.is_doubtful(uuid)
+            && !lock(&self.entries).contains_key(&uuid)
+    }
+
+    /// Remembers that we have just started a domain: it runs with what was stored.
+    pub(crate) fn started(&self, uuid: Uuid, handle: &Handle) {
+        let id = handle.id();
+        let known = lock(&self.entries).get(&uuid).map(|entry| entry.tags.stored.clone());
+        match known {
+            Some(stored) if id.is_some() && !self.is_doubtful(uuid) => {
+                self.remember(uuid, handle.clone(), Tags { live: stored.clone(), stored });
+            }
+            _ => self.doubt(uuid),
+        }
     }
 
     /// Forgets one that is gone.
@@ -176,7 +249,7 @@ impl Catalogue {
     /// From memory, unless it is in doubt, another run of the domain, or to be `fresh`.
     fn tags(&self, uuid: Uuid, handle: Handle, fresh: bool) -> Result<Tags, VirtError> {
         // In this order: a change that comes while we read is in doubt again.
-        let doubtful = lock(&self.doubts).remove(&uuid);
+        let doubtful = lock(&self.news).doubts.remove(&uuid);
         let known = lock(&self.entries).get(&uuid).cloned();
         if let Some(known) = &known {
             if !doubtful && !fresh && known.id == handle.id() {

@@ -16,8 +16,12 @@ use virt_sys as sys;
 /// What libvirt tells of a domain unasked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
-    /// It was defined, started, paused, stopped or forgotten.
-    Lifecycle,
+    /// Its stored config was written.
+    Defined,
+    /// Its stored config is gone.
+    Undefined,
+    /// It was started, paused, stopped, or the like.
+    Run,
     /// Somebody wrote to its metadata.
     Metadata,
 }
@@ -126,12 +130,17 @@ type MetadataCallback =
 unsafe extern "C" fn on_lifecycle(
     _: sys::virConnectPtr,
     domain: sys::virDomainPtr,
-    _event: c_int,
+    event: c_int,
     _detail: c_int,
     opaque: *mut c_void,
 ) -> c_int {
+    let change = match event as sys::virDomainEventType {
+        sys::VIR_DOMAIN_EVENT_DEFINED => Change::Defined,
+        sys::VIR_DOMAIN_EVENT_UNDEFINED => Change::Undefined,
+        _ => Change::Run,
+    };
     // SAFETY: libvirt calls with a domain that lives as long as the call and the pointer of `register`.
-    unsafe { deliver(domain, opaque, Change::Lifecycle) };
+    unsafe { deliver(domain, opaque, change) };
     0
 }
 

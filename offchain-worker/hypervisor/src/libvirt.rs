@@ -90,14 +90,11 @@ impl Hypervisor for Libvirt {
     fn define(&self, spec: &DomainSpec) -> Result<()> {
         let xml = definition(spec)?;
         self.link.with(|live| {
-            live.catalogue.ours(&live.connection, spec.uuid)?;
-            match live.connection.define_domain_xml(&xml) {
-                Ok(handle) => {
-                    live.catalogue.defined(spec.uuid, handle, &spec.tag);
-                    Ok(())
+            match live.catalogue.define(&live.connection, spec.uuid, &spec.tag, &xml) {
+                Err(Fault::Virt(error)) if fault::is_taken(&error) => {
+                    Err(Error::Foreign(spec.uuid).into())
                 }
-                Err(error) if fault::is_taken(&error) => Err(Error::Foreign(spec.uuid).into()),
-                Err(error) => Err(error.into()),
+                outcome => outcome,
             }
         })
     }
@@ -108,12 +105,11 @@ impl Hypervisor for Libvirt {
             || Err(Error::NoDomain(uuid)),
             |live, handle| {
                 match handle.create_with_flags(0) {
-                    Ok(()) => {}
+                    Ok(()) => live.catalogue.started(uuid, &handle),
                     // Drivers differ in how they say that it runs already.
-                    Err(_) if handle.is_active()? => {}
+                    Err(_) if handle.is_active()? => live.catalogue.doubt(uuid),
                     Err(error) => return Err(error.into()),
                 }
-                live.catalogue.doubt(uuid);
                 if host::is_qemu(&live.driver) {
                     share_fairly(&handle);
                 }

@@ -48,10 +48,10 @@ impl Live {
 }
 
 fn listener(catalogue: &Catalogue, signal: &Arc<Signal>) -> Listener {
-    let (doubts, signal) = (catalogue.doubts(), Arc::clone(signal));
+    let (news, signal) = (catalogue.news(), Arc::clone(signal));
     Arc::new(move |uuid: Uuid, change: Change| {
-        lock(&doubts).insert(uuid);
-        if change == Change::Lifecycle {
+        lock(&news).take(uuid, change);
+        if change != Change::Metadata {
             signal.raise();
         }
     })

@@ -251,3 +251,46 @@ fn the_test_driver_says_what_it_is_and_what_it_cannot_do() {
     let outcome = libvirt.grow_disk(spec(1).uuid, 1 << 30);
     assert!(matches!(outcome, Err(Error::Unsupported(_) | Error::Unsound(_))), "{outcome:?}");
 }
+
+#[test]
+fn a_launch_takes_two_calls_and_what_came_of_it_is_known_without_another() {
+    let libvirtd = TestLibvirtd::start();
+    let counter = Counter::before(&libvirtd.socket(), libvirtd.folder());
+    let libvirt = Libvirt::connect(&counter.uri()).unwrap();
+    libvirt.domains().unwrap();
+    for number in 1..=20 {
+        counter.take();
+        libvirt.define(&spec(number)).unwrap();
+        libvirt.start(spec(number).uuid).unwrap();
+        assert_eq!(counter.take(), 2);
+    }
+    let domains = libvirt.domains().unwrap();
+    assert_eq!(counter.take(), 1);
+    assert_eq!(domains.len(), 20);
+    assert!(domains.iter().all(|domain| domain.live.is_some() && domain.live == domain.stored));
+}
+
+#[test]
+fn a_definition_of_somebody_elses_is_told_from_our_own() {
+    let libvirtd = TestLibvirtd::start();
+    let libvirt = Libvirt::connect(&libvirtd.uri()).unwrap();
+    libvirt.domains().unwrap();
+    let (ours, taken) = (spec(1), spec(2));
+    libvirt.define(&ours).unwrap();
+    let define = |xml: String| {
+        let path = libvirtd.folder().join("changed.xml");
+        std::fs::write(&path, xml).unwrap();
+        libvirtd.virsh(&["define", path.to_str().unwrap()]);
+    };
+    let dump = || libvirtd.virsh(&["dumpxml", "--inactive", &ours.name]);
+    define(dump().replace("generation=\"1\"", "generation=\"9\""));
+    let stored = || libvirt.domains().unwrap()[0].stored.clone().unwrap();
+    until("another's definition is seen", || stored().generation == 9);
+    let foreign = dump()
+        .replace(&ours.uuid.to_string(), &taken.uuid.to_string())
+        .replace(&ours.name, &taken.name)
+        .replace("quarry:vm", "quarry:cattle");
+    define(foreign);
+    assert_eq!(libvirt.domains().unwrap().len(), 1);
+    assert!(matches!(libvirt.define(&taken), Err(Error::Foreign(_))));
+}
