@@ -96,8 +96,7 @@ impl State {
     fn write(&self) -> io::Result<()> {
         let draft = self.path.with_extension("new");
         let mut file = File::create(&draft)?;
-        serde_json::to_writer(&mut file, &self.kept)?;
-        file.flush()?;
+        file.write_all(&serde_json::to_vec(&self.kept)?)?;
         file.sync_data()?;
         fs::rename(&draft, &self.path)
     }

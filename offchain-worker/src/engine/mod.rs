@@ -173,7 +173,8 @@ impl Engine {
         let used = self.folders.list().into_iter().map(|(_, manifest)| manifest.image);
         self.images.set_in_use(used);
         let mut finalized = self.chain.finalized();
-        let mut resync = tokio::time::interval(self.settings.operations.resync);
+        let period = self.settings.operations.resync;
+        let mut resync = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut read: Option<Finalized> = None;
         let mut looks = Pace::default();

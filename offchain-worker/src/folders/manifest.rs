@@ -73,10 +73,11 @@ impl Manifest {
 
     /// Whole or not at all, also over a loss of power: without it nobody knows whose disk this is.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
         let draft: PathBuf = folder.join(".vm.json");
         let mut file = File::create(&draft)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
+        file.write_all(&text)?;
         file.sync_data()?;
         std::fs::rename(&draft, folder.join(MANIFEST))
     }

@@ -170,8 +170,8 @@ impl Folders {
 
     /// Whether there is a disk under this name although nothing sound says whose it is.
     pub fn has_stray_disk(&self, name: &str) -> bool {
-        let known = lock(&self.manifests).values().any(|manifest| manifest.name() == name);
-        !known && Paths(self.root.join(name)).has_disk()
+        let is_known = || lock(&self.manifests).values().any(|manifest| manifest.name() == name);
+        Paths(self.root.join(name)).has_disk() && !is_known()
     }
 
     /// Where a VM's files are.
