@@ -36,9 +36,10 @@ const ANYWHERE = {
 /**
  * Starts a worker. With `host` it runs on that host of the lab, else here, by `uri`: a libvirtd with the test
  * driver. `chain` is one RPC endpoint or several; `seed` the key's, in hex; `config` goes over the settings
- * here, section by section; `args` are flags of its `run`, at every start; `env` is for this start alone.
+ * here, section by section; `args` are flags of its `run`, at every start; `env` is for this start alone. With `log` it
+ * logs to that file and not to here.
  */
-export async function startWorker({ host, uri, chain, nodeId, seed, config = {}, args = [], env = {}, name = `worker-${nodeId}`, folder }) {
+export async function startWorker({ host, uri, chain, nodeId, seed, config = {}, args = [], env = {}, name = `worker-${nodeId}`, folder, log }) {
   const place = folder ?? (host ? join(host.folder, 'worker') : tempDir('worker'));
   mkdirSync(place, { recursive: true, mode: 0o755 });
   const file = (suffix) => join(host ? host.etc : place, `${name}.${suffix}`);
@@ -51,7 +52,7 @@ export async function startWorker({ host, uri, chain, nodeId, seed, config = {},
     ANYWHERE, host ? IN_A_LAB : ON_THE_TEST_DRIVER, uri ? { hypervisor: { uri } } : {}, config,
   );
   writeFileSync(file('toml'), toml(settings));
-  return new QuarryWorker({ name, host, config: file('toml'), args, listen: settings.http.listen, dataDir: settings.data_dir }).start(env);
+  return new QuarryWorker({ name, host, config: file('toml'), args, log, listen: settings.http.listen, dataDir: settings.data_dir }).start(env);
 }
 
 export class QuarryWorker {
@@ -60,7 +61,9 @@ export class QuarryWorker {
   }
 
   start(env = {}) {
-    this.process = new Process(workerProgram(), ['run', '--config', this.config, ...this.args], { name: this.name, env, enter: this.host?.enter });
+    const toFile = this.log ? ['sh', '-c', 'log=$1; shift; exec "$@" 2>>"$log"', 'sh', this.log] : [];
+    const enter = [...(this.host?.enter ?? []), ...toFile];
+    this.process = new Process(workerProgram(), ['run', '--config', this.config, ...this.args], { name: this.name, env, enter });
     return this;
   }
 
