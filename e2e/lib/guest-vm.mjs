@@ -103,9 +103,9 @@ export class GuestVm {
     return this.host.run('bash', '-c', TALK, this.address, String(SHELL_PORT), script);
   }
 
-  /** The same, without waiting for their end; what they print is on the console. */
+  /** The same, a little later and without waiting for their end; what they print is on the console. */
   begin(script) {
-    return this.run(`( ${script}\n) </dev/null >/dev/ttyS0 2>&1 &`);
+    return this.run(`( sleep 1\n${script}\n) </dev/null >/dev/ttyS0 2>&1 &`);
   }
 
   /** Its QEMU; undefined if there is none. */

@@ -10,6 +10,7 @@ import { LAB_ADDRESS, Lab, PRIVATE_NETWORK } from '../lib/lab.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { Process } from '../lib/process.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
+import { isOnline } from '../lib/test-nodes.mjs';
 import { Hopeless, SECONDS, inTime, until } from '../lib/until.mjs';
 
 // On the internet, as far as guests can tell, on the metadata service's address, and on the miner's LAN.
@@ -45,6 +46,7 @@ async function harm(t) {
       market.startWorker(beta, { config: { network: { allow } } }),
     ]);
     await Promise.all(workers.map((worker) => worker.isReady()));
+    await isOnline(market, alpha, beta);
     const rent = async (node, name, wish = {}) => {
       const vm = await GuestVm.rent(market, tenants[name], node, { name, ...wish });
       await vm.untilStatus('Running');
