@@ -41,9 +41,9 @@ const gone = (more) => ({ state }) => ({
 });
 
 /**
- * What may be asked of a VM. `ask` goes to the chain while the worker runs, `meddle` to the host while it does not.
- * `end` is how it ends: what changes of what there is to see of the VM, the report that lands, and what libvirt
- * does once for it. `mend` undoes what was done for it alone.
+ * What may be asked of a VM. `ask` goes to the chain while the worker runs, `meddle` to the host while it does not;
+ * `meanwhile` goes to the chain after the crash. `end` is how it ends: what changes of what there is to see of the
+ * VM, the report that lands, and what libvirt does once for it. `mend` undoes what was done for it alone.
  */
 const OPERATIONS = {
   launch: {
@@ -53,6 +53,11 @@ const OPERATIONS = {
   'launch of a false image': {
     ask: rent({ image: FALSE_IMAGE }),
     end: () => ({ status: 'Failed', report: 'ComputeRequestFailed' }),
+  },
+  'launch that is given up meanwhile': {
+    ask: rent({}),
+    meanwhile: ask('requestComputeDelete'),
+    end: () => ({ status: 'gone', report: 'ComputeDeletionRequestRemoved' }),
   },
   stop: {
     ask: ask('requestComputeStop'),
@@ -145,7 +150,7 @@ export class CrashSite {
    * it had not been ended.
    */
   async endure(operation, name, points) {
-    const { ask: asked, meddle, end, mend } = OPERATIONS[operation];
+    const { ask: asked, meddle, meanwhile, end, mend } = OPERATIONS[operation];
     const vm = this.#vms.get(name) ?? { plan: 'tiny', seeds: 1, address: null, reports: {}, lifecycle: {} };
     this.#vms.set(name, vm);
     await asked?.(this, vm);
@@ -155,6 +160,7 @@ export class CrashSite {
     await this.#isFinal(this.#since);
     expect(vm, end(vm));
     for (const point of points) await (point === WHEN_REPORTED ? this.#endWhenReported() : this.#endAt(point));
+    if (meanwhile) await this.#isFinal((await meanwhile(this, vm)).number);
     this.worker.start();
     await this.#isAsExpectedOnChain();
     await mend?.(this, vm);

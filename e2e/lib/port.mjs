@@ -27,3 +27,11 @@ export async function freePort(address) {
   await release();
   return port;
 }
+
+let given = 0;
+
+/** A loopback address for one user in this run, whose ports nobody takes while that user restarts. */
+export function ownLoopback() {
+  given += 1;
+  return `127.${100 + given}.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
+}

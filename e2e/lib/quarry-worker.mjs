@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { quarryNode } from './binary.mjs';
 import { PRIVATE_NETWORK, PUBLIC_NETWORK } from './lab-host.mjs';
 import { tempDir } from './ours.mjs';
-import { freePort } from './port.mjs';
+import { ownLoopback } from './port.mjs';
 import { Process, run } from './process.mjs';
 import { SECONDS, until } from './until.mjs';
 
@@ -44,11 +44,11 @@ export async function startWorker({ host, uri, chain, nodeId, seed, config = {},
   mkdirSync(place, { recursive: true, mode: 0o755 });
   const file = (suffix) => join(host ? host.etc : place, `${name}.${suffix}`);
   writeFileSync(file('key'), seed, { mode: 0o600 });
-  const port = host ? 9645 : await freePort('127.0.0.1');
+  const listen = `${host ? '127.0.0.1' : ownLoopback()}:9645`;
   const dataDir = host ? place : join(place, 'data');
   const settings = merged(
     { node_id: nodeId, data_dir: dataDir },
-    { chain: { endpoints: [chain].flat() }, key: { file: file('key') }, http: { listen: `127.0.0.1:${port}` } },
+    { chain: { endpoints: [chain].flat() }, key: { file: file('key') }, http: { listen } },
     ANYWHERE, host ? IN_A_LAB : ON_THE_TEST_DRIVER, uri ? { hypervisor: { uri } } : {}, config,
   );
   writeFileSync(file('toml'), toml(settings));

@@ -85,6 +85,7 @@ const STORIES = {
     ['launch', 'b', 'before-report-launched'],
     ['resize of a damaged disk', 'a', 'after-report-failed'],
     ['launch of a false image', 'c', 'before-report-launch-failed'],
+    ['launch that is given up meanwhile', 'd', 'in-make-folder'],
   ],
   iota: [
     ['launch', 'a', 'after-report-launched'],
@@ -112,9 +113,8 @@ describe('a worker that is ended at any point', () => {
     const hosts = await Promise.all(Object.keys(STORIES).map((name) => testNode(name)));
     await market.open({ hosts, params: { evict_after: EVICT_AFTER } });
     const image = market.imageOf('busybox', { name: FALSE_IMAGE, digest: new Uint8Array(32).fill(0xfa) });
-    await market.asAdmin(market.api.tx.compute.addImage(image));
     sites.push(...hosts.map((node, index) => new CrashSite({ market, node, tenant: tenants[index] })));
-    await Promise.all(sites.map((site) => site.open()));
+    await Promise.all([market.asAdmin(market.api.tx.compute.addImage(image)), ...sites.map((site) => site.open())]);
   });
 
   after(async () => {
