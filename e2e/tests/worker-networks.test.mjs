@@ -202,8 +202,8 @@ const macIn = (xml) => /<mac address='([^']+)'/.exec(xml)[1];
 
 /** The link-local address of a host's bridge, as its guests see it. */
 function linkLocalOf(host, bridge) {
-  const [{ addr_info: addresses }] = JSON.parse(ip('-n', host.name, '-json', '-6', 'address', 'show', 'dev', bridge, 'scope', 'link'));
-  return `${addresses[0].local}%eth0`;
+  const text = ip('-n', host.name, '-oneline', '-6', 'address', 'show', 'dev', bridge, 'scope', 'link');
+  return `${/inet6 (fe80:[^/]+)/.exec(text)[1]}%eth0`;
 }
 
 const PROBES = `
