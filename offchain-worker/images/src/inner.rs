@@ -199,8 +199,11 @@ impl Inner {
 pub(crate) async fn is_damaged(path: &Path, digest: Digest) -> bool {
     let file = path.to_path_buf();
     let found = blocking(path, move || partial::digest_of_file(&file)).await;
-    // What cannot be read may be sound: VMs may lie on it.
-    found.is_ok_and(|found| found != digest)
+    match found {
+        Ok(found) => found != digest,
+        // What cannot be read may be sound, and VMs may lie on it; what is gone is gone.
+        Err(_) => path.try_exists().is_ok_and(|there| !there),
+    }
 }
 
 fn gateway(text: &str) -> Result<Url, OpenError> {
