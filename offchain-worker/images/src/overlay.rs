@@ -33,8 +33,8 @@ pub struct OverlayInfo {
     pub backing_format: Option<ImageFormat>,
 }
 
-/// Writes a new, empty qcow2 disk over a base, which only its owner may read; on disk when it returns.
-/// It blocks. The base's path must be absolute, and the disk at least as large as the base's.
+/// Writes a new, empty qcow2 disk over a base, which only its owner may read. What is in it is safe from
+/// a loss of power when this returns, its name only once its folder was synced. It blocks. The base's path must be absolute, and the disk at least as large as the base's.
 pub fn create_overlay(
     path: &Path,
     base: &Path,
@@ -60,13 +60,11 @@ pub fn create_overlay(
         io::ErrorKind::AlreadyExists => OverlayError::Exists(path.into()),
         _ => OverlayError::File { path: path.into(), error },
     })?;
-    write(&file, name, base_format, virtual_bytes.next_multiple_of(512))
-        .and_then(|()| sync_folder_of(path))
-        .map_err(|error| {
-            // Half a disk would be taken for one.
-            std::fs::remove_file(path).ok();
-            OverlayError::File { path: path.into(), error }
-        })
+    write(&file, name, base_format, virtual_bytes.next_multiple_of(512)).map_err(|error| {
+        // Half a disk would be taken for one.
+        std::fs::remove_file(path).ok();
+        OverlayError::File { path: path.into(), error }
+    })
 }
 
 /// Reads what a disk is, and whether its tables are whole. It blocks.
@@ -174,9 +172,4 @@ fn header(base: &[u8], format: ImageFormat, virtual_bytes: u64, l1_entries: u32)
     out.extend(extensions);
     out.extend(base);
     out
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -102,6 +102,10 @@ impl Engine {
                     if !self.act(uuid, &action, item.as_deref()) {
                         return;
                     }
+                    if action == Action::Start && self.permits.available_permits() == 0 {
+                        // What is to be told of it comes after the starts that wait for their turn.
+                        return;
+                    }
                 }
             }
         }

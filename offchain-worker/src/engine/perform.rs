@@ -19,6 +19,7 @@ use std::{
     fs::OpenOptions,
     io::{self, Write},
     net::Ipv4Addr,
+    ops::Not,
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -125,11 +126,11 @@ impl Engine {
     }
 
     fn make_folder(&self, uuid: Uuid, item: &WorkItem) -> Done {
-        let (base, user_data) = {
+        let (base, user_data, has_domain) = {
             let table = self.table();
             let vm = table.vms.get(&uuid).ok_or(ActionError::NoProvisions)?;
             let image = vm.image.as_ref().ok_or(ActionError::NoProvisions)?;
-            (image.path().to_owned(), vm.user_data.clone())
+            (image.path().to_owned(), vm.user_data.clone(), vm.found.domain.is_some())
         };
         let promise = match item.address {
             Some(_) => None,
@@ -140,6 +141,7 @@ impl Engine {
             }
         };
         let identity = Identity::of(self.genesis, item);
+        let shape = shape(item);
         let manifest = Manifest {
             genesis: identity.genesis,
             birth: identity.birth,
@@ -147,8 +149,10 @@ impl Engine {
             request_id: item.request_id,
             image: item.image.digest,
             private_address: promise.as_ref().map(|promise| promise.address),
-            shape: shape(item),
-            defined: None,
+            // As it is about to be: so this need not be written once more when it is. A domain that is
+            // there already may be otherwise.
+            defined: has_domain.not().then(|| shape.clone()),
+            shape,
             seeds: 1,
             started: false,
             orphan_since: None,
@@ -262,7 +266,11 @@ impl Engine {
             filter: filter.then(|| self.filter_name.clone()),
         })?;
         crash::point("in", "define");
-        self.change(uuid, |manifest| manifest.defined = Some(shape(item)))
+        let defined = Some(shape(item));
+        match manifest.defined == defined {
+            true => Ok(()),
+            false => self.change(uuid, |manifest| manifest.defined = defined),
+        }
     }
 
     fn grow(&self, uuid: Uuid, item: &WorkItem) -> Done {
