@@ -34,7 +34,8 @@ pub struct OverlayInfo {
 }
 
 /// Writes a new, empty qcow2 disk over a base, which only its owner may read. What is in it is safe from
-/// a loss of power when this returns, its name only once its folder was synced. It blocks. The base's path must be absolute, and the disk at least as large as the base's.
+/// a loss of power when this returns, its name only once its folder was synced. It blocks. The base's path
+/// must be absolute, and the disk at least as large as the base's.
 pub fn create_overlay(
     path: &Path,
     base: &Path,
