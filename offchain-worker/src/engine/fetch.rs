@@ -18,11 +18,13 @@ impl Engine {
     pub(super) fn fetch_for(self: &Arc<Self>, uuid: Uuid, item: Option<Arc<WorkItem>>) {
         let Some(item) = item else { return };
         crash::point("before", "fetch");
+        let mut is_first = true;
         if let Some(vm) = self.table().vms.get_mut(&uuid) {
             vm.memory.fetching = true;
+            is_first = vm.memory.failures == 0;
         }
         let is_here = self.images.contains(&item.image.digest);
-        if !is_here {
+        if is_first && !is_here {
             // It takes its time: the chain waits longer for a launch that is known to be under way.
             self.report(uuid, Some(item.clone()), Outcome::Working);
         }
