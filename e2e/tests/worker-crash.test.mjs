@@ -13,7 +13,7 @@ const SOURCES = join(import.meta.dirname, '../../offchain-worker/src');
 
 const THROUGH_A_LAUNCH = [
   'before-fetch', 'after-fetch', 'before-make-folder', 'in-make-folder', 'after-make-folder', 'before-define', 'in-define',
-  'after-define', 'before-start', 'after-start', 'before-mark-started', 'after-mark-started', 'before-report-launched',
+  'before-start', 'after-start', 'before-mark-started', 'after-mark-started', 'before-report-launched',
   'after-report-launched',
 ];
 const THROUGH_A_REMOVAL = [
