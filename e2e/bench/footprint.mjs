@@ -26,7 +26,8 @@ export async function measureIdle(node, seconds, say) {
 
 const ticksPerSecond = () => Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-function sample(pid) {
+/** What a process has taken so far: processor time, and memory by kind. */
+export function sample(pid) {
   // The command, in brackets, may itself hold spaces; user and system time are fields 14 and 15.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
