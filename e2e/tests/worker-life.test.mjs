@@ -7,7 +7,7 @@ import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
 import { planId } from '../lib/market.mjs';
 import { startTestLibvirtd } from '../lib/libvirtd.mjs';
 import { endAll } from '../lib/ours.mjs';
-import { foldersIn } from '../lib/test-nodes.mjs';
+import { foldersIn, statesOf, vmsOf } from '../lib/test-nodes.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 
 const market = new GuestMarket();
@@ -35,7 +35,6 @@ describe('a worker on the test driver', () => {
 
   const ask = (call, ...args) => market.do(tenant, market.api.tx.compute[call](id, ...args));
   const folders = () => foldersIn(worker.dataDir);
-  const running = async () => (await libvirtd.domains()).filter((domain) => domain.name.startsWith('quarry-')).map((domain) => domain.state);
   const started = async () => readFileSync(join(worker.dataDir, 'vms', folders()[0], 'vm.json'), 'utf8');
 
   test('heartbeats make the node online', async () => {
@@ -48,7 +47,7 @@ describe('a worker on the test driver', () => {
   test('what is rented is launched and reported', async () => {
     id = await market.rent(tenant, { on: node });
     await market.untilStatus(id, 'Running');
-    assert.deepEqual(await running(), ['running']);
+    assert.deepEqual(await statesOf(libvirtd), ['running']);
     assert.equal(folders().length, 1);
     assert.ok(JSON.parse(await started()).started);
     const assignment = (await market.api.query.compute.minerComputeRequests(node.id, id)).unwrap();
@@ -69,20 +68,20 @@ describe('a worker on the test driver', () => {
   test('a stop and a boot are done', async () => {
     await ask('requestComputeStop');
     await market.untilStatus(id, 'Stopped');
-    assert.deepEqual(await running(), ['shut off']);
+    assert.deepEqual(await statesOf(libvirtd), ['shut off']);
     await ask('requestComputeBoot');
     await market.untilStatus(id, 'Running');
-    assert.deepEqual(await running(), ['running']);
+    assert.deepEqual(await statesOf(libvirtd), ['running']);
   });
 
   test('a reboot is done', async () => {
     await ask('requestComputeReboot');
     await market.untilStatus(id, 'Running');
-    assert.deepEqual(await running(), ['running']);
+    assert.deepEqual(await statesOf(libvirtd), ['running']);
   });
 
   test('a VM that died by itself is booted again', async () => {
-    const [{ name }] = await libvirtd.domains();
+    const [{ name }] = await vmsOf(libvirtd);
     const runOf = async () => (await libvirtd.virsh('domid', name)).trim();
     const before = await runOf();
     await libvirtd.virsh('destroy', name);
@@ -98,14 +97,14 @@ describe('a worker on the test driver', () => {
     await market.untilStatus(id, 'Stopped');
     await ask('requestComputeResize', planId('tiny-grown'));
     await market.untilStatus(id, 'Stopped');
-    const [{ name }] = await libvirtd.domains();
+    const [{ name }] = await vmsOf(libvirtd);
     assert.match((await libvirtd.virsh('dumpxml', name)), /<vcpu[^>]*>2<\/vcpu>/);
   });
 
   test('a deletion leaves nothing', async () => {
     await ask('requestComputeDelete');
     await until('the request is gone', async () => (await market.api.query.compute.requestOwner(id)).isNone, { within: 120 * SECONDS });
-    assert.deepEqual(await running(), []);
+    assert.deepEqual(await statesOf(libvirtd), []);
     assert.deepEqual(folders(), []);
     assert.ok(existsSync(join(worker.dataDir, 'images')));
   });
