@@ -18,6 +18,7 @@ mod markup;
 mod rules;
 mod sound;
 mod tag;
+mod trial;
 mod xml;
 
 pub use domain::{
@@ -26,6 +27,7 @@ pub use domain::{
 };
 pub use error::{Error, Result};
 pub use libvirt::Libvirt;
+pub use trial::try_guest;
 pub use xml::definition;
 
 use std::net::IpAddr;

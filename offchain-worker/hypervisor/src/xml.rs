@@ -48,7 +48,7 @@ pub(crate) fn domain_xml(spec: &DomainSpec, disk: &Disk) -> Result<String> {
     .map_err(|error| Error::Unsound(error.to_string()))
 }
 
-fn kind(accelerator: Accelerator) -> &'static str {
+pub(crate) fn kind(accelerator: Accelerator) -> &'static str {
     match accelerator {
         Accelerator::Kvm => "kvm",
         Accelerator::Emulation => "qemu",
@@ -104,7 +104,7 @@ fn identity(domain: &mut Markup, spec: &DomainSpec) -> io::Result<()> {
     domain.text("on_crash", &[], "destroy")
 }
 
-fn machine(domain: &mut Markup, accelerator: Accelerator) -> io::Result<()> {
+pub(crate) fn machine(domain: &mut Markup, accelerator: Accelerator) -> io::Result<()> {
     // Merged pages would let guests measure each other's memory.
     domain.nest("memoryBacking", &[], |memory| memory.empty("nosharepages", &[]))?;
     domain.nest("features", &[], |features| {

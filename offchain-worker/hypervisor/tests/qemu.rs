@@ -4,10 +4,16 @@
 mod support;
 
 use quarry_hypervisor::{
-    Accelerator, Attachment, DomainSpec, DomainState, Error, FilterPolicy, GuestAddress,
+    try_guest, Accelerator, Attachment, DomainSpec, DomainState, Error, FilterPolicy, GuestAddress,
     Hypervisor, Libvirt,
 };
-use std::{fs, os::unix::fs::FileTypeExt, process::Command, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 use support::{host::Host, run, until};
 
 const MIB: u64 = 1 << 20;
@@ -336,4 +342,17 @@ fn a_filter_that_cannot_be_is_refused() {
     }
     assert!(matches!(libvirt.remove_filter("a\0b"), Err(Error::Unsound(_))));
     libvirt.remove_filter("quarry-none").unwrap();
+}
+
+#[test]
+fn a_guest_on_trial_speaks_and_leaves_nothing() {
+    let host = Host::start();
+    let folder = tempfile::tempdir_in(host.folder()).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let try_for =
+        |patience| try_guest(&host.uri(), Accelerator::Emulation, folder.path(), patience);
+    assert!(try_for(Duration::from_secs(100)).unwrap().is_some());
+    assert_eq!(try_for(Duration::ZERO).unwrap(), None, "it cannot have booted yet");
+    assert_eq!(host.virsh(&["list", "--all", "--name"]).trim(), "");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
