@@ -10,6 +10,8 @@ build_packages=(
 test_packages=(
     shellcheck openssh-client
     libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ebtables iptables
+    # promtool, for the rules in ops/
+    prometheus
     # scripts/guest-images
     mmdebstrap debian-archive-keyring cpio e2fsprogs fdisk dosfstools mtools syslinux syslinux-common
 )
