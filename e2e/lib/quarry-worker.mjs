@@ -44,11 +44,11 @@ export async function startWorker({ host, uri, chain, nodeId, seed, config = {},
   mkdirSync(place, { recursive: true, mode: 0o755 });
   const file = (suffix) => join(host ? host.etc : place, `${name}.${suffix}`);
   writeFileSync(file('key'), seed, { mode: 0o600 });
-  const listen = `${host ? '127.0.0.1' : ownLoopback()}:9645`;
+  const loopback = host ? '127.0.0.1' : ownLoopback();
   const dataDir = host ? place : join(place, 'data');
   const settings = merged(
     { node_id: nodeId, data_dir: dataDir },
-    { chain: { endpoints: [chain].flat() }, key: { file: file('key') }, http: { listen } },
+    { chain: { endpoints: [chain].flat() }, key: { file: file('key') }, http: { listen: `${loopback}:9645` }, access: { listen: `${host ? '[::]' : loopback}:2222` } },
     ANYWHERE, host ? IN_A_LAB : ON_THE_TEST_DRIVER, uri ? { hypervisor: { uri } } : {}, config,
   );
   writeFileSync(file('toml'), toml(settings));

@@ -1,5 +1,6 @@
 //! The daemon beside a hypervisor: reads its node's work from the chain, makes libvirt match it, reports.
 
+pub mod access_key;
 pub mod commands;
 pub mod config;
 pub mod crash;
@@ -11,5 +12,7 @@ pub mod lock;
 pub mod logs;
 pub mod metrics;
 pub mod network;
+pub mod notify;
 pub mod reconcile;
+pub mod signer;
 pub mod state;

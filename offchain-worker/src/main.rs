@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use quarry_worker::{
-    commands::{check, key, run, status},
+    commands::{check, enroll, key, run, status},
     config::{ConfigErrors, Settings, DEFAULT_PATH},
     logs,
 };
@@ -42,6 +42,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write what the miner needs to register this node from another machine; no secret is in it.
+    Enroll(enroll::EnrollArgs),
     /// Make the worker's key, or show its public part.
     Key(key::KeyArgs),
 }
@@ -75,6 +77,13 @@ fn carry_out(runtime: &Runtime, cli: Cli) -> ExitCode {
             told(&render(&findings));
             ExitCode::from(u8::from(!check::all_ok(&findings)))
         }
+        Command::Enroll(args) => match settings() {
+            Ok(settings) => match runtime.block_on(enroll::enroll(&args, settings)) {
+                Ok(text) => told(&text),
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Err(errors) => failed(&errors, ConfigErrors::EXIT_CODE),
+        },
         Command::Key(args) => match key::key(&args, settings) {
             Ok(text) => told(&text),
             Err(error) => failed(&error, error.exit_code()),

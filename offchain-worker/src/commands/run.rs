@@ -7,11 +7,11 @@ use crate::{
     http::{HttpError, Server, StatusBoard},
     lock::{self, Lock, LockError},
     metrics::{Metrics, MetricsError},
+    notify,
+    signer::{self, Signer, Signing},
     state::{State, StateError},
 };
-use quarry_client::{
-    Chain, ChainOptions, EndpointError, KeyFileError, Reports, SenderStatus, WorkerKey,
-};
+use quarry_client::{Chain, ChainOptions, EndpointError, KeyFileError, SenderStatus};
 use quarry_hypervisor::{Accelerator, Hypervisor, Libvirt};
 use quarry_images::{OpenError, Store, StoreSettings};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -81,9 +81,9 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
     let _data_lock = Lock::take(&data_dir.join("worker.lock"), "this data_dir")?;
     let uri = &settings.hypervisor.uri;
     let _libvirt_lock = Lock::take(&lock::of_libvirt(uri), uri)?;
-    let key = WorkerKey::read(&settings.key.file)?;
+    // Before anything is waited for: another start would not mend it.
+    signer::keys(&settings.key.file)?;
     let board = StatusBoard::new(settings.node_id.as_str().unwrap_or_default(), uri);
-    board.update(|status| status.worker = Some(key.address()));
     let metrics = Metrics::new()?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
@@ -91,13 +91,16 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         let server = Server::bind(listen, data_dir).await?;
         tokio::spawn(server.serve(board.clone(), metrics.clone(), stop.clone()));
     }
+    notify::start(&board, &stop);
     let genesis = settings.chain.genesis.or_else(|| State::known_genesis(data_dir));
     let chain = Chain::start(ChainOptions {
         genesis: genesis.map(Into::into),
         ..ChainOptions::new(&settings.chain.endpoints)
     })?;
     tokio::spawn(publish_connection(chain.clone(), board.clone(), metrics.clone()));
-    tracing::info!(worker = %key.address(), "waiting for the chain and for libvirt");
+    let signer = Signer::start(chain.clone(), settings.node_id.clone(), &settings.key.file)?;
+    let signer = Arc::new(signer);
+    tracing::info!(worker = signer.now().address, "waiting for the chain and for libvirt");
     let Some(genesis) = until(&stop, ready(&chain, &board)).await else { return Ok(()) };
     let hypervisor = Libvirt::connect(uri)?;
     let Some(accelerator) = until(&stop, accelerator(&settings, &hypervisor, &board)).await else {
@@ -107,8 +110,6 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
     if settings.network.filter && !filters && accelerator != Accelerator::Test {
         return Err(RunError::NoFilters(uri.clone()));
     }
-    let account = key.public();
-    let reports = Reports::spawn(chain.clone(), key, settings.node_id.clone());
     let node_name = settings.node_id.as_str().unwrap_or_default();
     let engine = Engine::new(Parts {
         filters,
@@ -117,17 +118,16 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         state: State::open(data_dir, &genesis, node_name)?,
         chain,
         genesis,
-        account,
         hypervisor,
         accelerator,
         accept_loss,
         board: board.clone(),
         metrics: metrics.clone(),
         settings: settings.clone(),
-        reports: reports.clone(),
+        signer: signer.clone(),
     });
     let engine = tokio::spawn(engine.run(stop.clone()));
-    let taken_over = watch_key(reports.status(), &board, &metrics, &stop).await;
+    let taken_over = watch_keys(signer.changes(), &board, &metrics, &stop).await;
     stop.cancel();
     if let Err(error) = engine.await {
         tracing::error!(%error, "the core broke off");
@@ -165,7 +165,8 @@ async fn accelerator(
     let mut told = false;
     loop {
         let asked = hypervisor.clone();
-        match tokio::task::spawn_blocking(move || asked.host()).await {
+        let answer = tokio::task::spawn_blocking(move || asked.host());
+        match board.alive_while(answer).await {
             Ok(Ok(host)) => {
                 tracing::info!(hypervisor = host.hypervisor, "libvirt answers");
                 board.update(|status| {
@@ -197,7 +198,23 @@ async fn publish_connection(chain: Chain, board: Arc<StatusBoard>, metrics: Arc<
     }
 }
 
-/// Waits for the end: whether it is that another worker signs with this key.
+/// Waits for the end: whether it is that another worker signs with this one's key.
+async fn watch_keys(
+    mut signing: watch::Receiver<Signing>,
+    board: &StatusBoard,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> bool {
+    loop {
+        let now = signing.borrow_and_update().clone();
+        board.update(|status| status.worker = Some(now.address));
+        tokio::select! {
+            taken_over = watch_key(now.reports.status(), board, metrics, stop) => return taken_over,
+            Ok(()) = signing.changed() => (),
+        }
+    }
+}
+
 async fn watch_key(
     mut sender: watch::Receiver<SenderStatus>,
     board: &StatusBoard,

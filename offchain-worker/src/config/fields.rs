@@ -41,10 +41,15 @@ impl Fields {
         read: impl FnOnce(&Entry) -> Result<T, String>,
         meaning: &str,
     ) -> Option<T> {
-        if !self.sources.entries.contains_key(name) {
+        if !self.is_set(name) {
             self.refuse(name, format!("must be set: {meaning}"));
         }
         self.get(name, read)
+    }
+
+    /// Whether the field has a value, sound or not.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.sources.entries.contains_key(name)
     }
 
     /// Says what is wrong with a field.

@@ -1,19 +1,21 @@
 use super::{
-    fields::Fields, networks, sources::Sources, values as read, ChainSettings, ClaimSettings,
-    ConfigErrors, HttpSettings, HypervisorSettings, ImageSettings, KeySettings, LogFormat,
-    LogSettings, NetworkSettings, OperationSettings, Settings, ThresholdSettings,
+    fields::Fields, networks, sources::Sources, values as read, AccessSettings, ChainSettings,
+    ClaimSettings, ConfigErrors, HttpSettings, HypervisorSettings, ImageSettings, KeySettings,
+    LogFormat, LogSettings, NetworkSettings, OperationSettings, RelaySettings, Settings,
+    ThresholdSettings,
 };
 use quarry_hypervisor::Accelerator;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 const GIB: u64 = 1 << 30;
 const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9645);
+const ACCESS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 2222);
 const DNS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(9, 9, 9, 9)), IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1))];
 
@@ -64,9 +66,10 @@ fn settings(fields: &mut Fields) -> Option<Settings> {
     };
     let images = images(fields);
     let network = network(fields);
+    let access = access(fields, &data_dir);
     let thresholds = thresholds(fields);
     let http = HttpSettings {
-        listen: fields.get("http.listen", read::listen).unwrap_or(Some(HTTP_LISTEN)),
+        listen: fields.get("http.listen", read::loopback).unwrap_or(Some(HTTP_LISTEN)),
     };
     let logs = LogSettings {
         format: fields.get("logs.format", read::log_format).unwrap_or(LogFormat::Text),
@@ -83,6 +86,7 @@ fn settings(fields: &mut Fields) -> Option<Settings> {
         claims,
         images,
         network,
+        access,
         thresholds,
         http,
         logs,
@@ -165,6 +169,40 @@ fn network(fields: &mut Fields) -> NetworkSettings {
         allow: fields.get("network.allow", read::list(networks::network)).unwrap_or_default(),
         deny: fields.get("network.deny", read::list(networks::network)).unwrap_or_default(),
         filter: fields.get("network.filter", read::boolean).unwrap_or(true),
+    }
+}
+
+fn access(fields: &mut Fields, data_dir: &Path) -> AccessSettings {
+    const RELAY: &str = "access.relay";
+    const RELAY_KEY: &str = "access.relay_key";
+    let endpoint = fields.get("access.endpoint", read::host_and_port);
+    let relay = fields.get(RELAY, read::host_and_port);
+    let host_key = fields.get(RELAY_KEY, read::ssh_host_key);
+    match (&relay, &host_key) {
+        (Some(_), None) if !fields.is_set(RELAY_KEY) => {
+            fields.refuse(RELAY, "needs access.relay_key too: the relay's operator tells it");
+        }
+        (None, Some(_)) if !fields.is_set(RELAY) => {
+            fields.refuse(RELAY_KEY, "is the key of a relay, and access.relay names none");
+        }
+        _ => (),
+    }
+    let count = |fields: &mut Fields, name, otherwise| {
+        let number = fields.get(name, read::whole(1..=4_096));
+        number.and_then(|number| usize::try_from(number).ok()).unwrap_or(otherwise)
+    };
+    AccessSettings {
+        listen: fields.get("access.listen", read::listen).unwrap_or(Some(ACCESS_LISTEN)),
+        key: fields
+            .get("access.key", read::absolute_path)
+            .unwrap_or_else(|| data_dir.join("access.key")),
+        endpoint,
+        relay: relay.zip(host_key).map(|(endpoint, host_key)| RelaySettings { endpoint, host_key }),
+        unauthenticated: count(fields, "access.unauthenticated", 64),
+        per_source: count(fields, "access.per_source", 4),
+        idle_timeout: fields
+            .get("access.idle_timeout", read::duration(seconds(10, 7 * 86_400)))
+            .unwrap_or(Duration::from_secs(3_600)),
     }
 }
 

@@ -12,9 +12,9 @@ mod values;
 
 pub use errors::{ConfigError, ConfigErrors, Origin};
 pub use settings::{
-    ChainSettings, ClaimSettings, HttpSettings, HypervisorSettings, ImageSettings, KeySettings,
-    LogFormat, LogSettings, NetworkSettings, OperationSettings, PrivateNetwork, Settings,
-    ThresholdSettings,
+    AccessSettings, ChainSettings, ClaimSettings, HttpSettings, HypervisorSettings, ImageSettings,
+    KeySettings, LogFormat, LogSettings, NetworkSettings, OperationSettings, PrivateNetwork,
+    RelaySettings, Settings, ThresholdSettings,
 };
 
 /// Where the settings are when nobody says so.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub images: ImageSettings,
     /// Guests' networks.
     pub network: NetworkSettings,
+    /// The SSH port by which tenants reach their VMs.
+    pub access: AccessSettings,
     /// When the node takes no new VMs.
     pub thresholds: ThresholdSettings,
     /// The local HTTP server.
@@ -131,6 +133,34 @@ pub struct PrivateNetwork {
     pub gateway: Ipv4Addr,
     /// The network's prefix length.
     pub prefix_len: u8,
+}
+
+/// The SSH port by which tenants reach their VMs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessSettings {
+    /// Where it listens; none for no port of its own.
+    pub listen: Option<SocketAddr>,
+    /// The file with its host key.
+    pub key: PathBuf,
+    /// Where tenants reach it from outside, as `host:port`.
+    pub endpoint: Option<Text<128>>,
+    /// The relay that this node dials, if nobody can dial it.
+    pub relay: Option<RelaySettings>,
+    /// How many connections at once may not have logged in yet.
+    pub unauthenticated: usize,
+    /// How many of those may come from one address.
+    pub per_source: usize,
+    /// How long a connection may carry nothing.
+    pub idle_timeout: Duration,
+}
+
+/// A relay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelaySettings {
+    /// Its `host:port`.
+    pub endpoint: Text<128>,
+    /// Its Ed25519 host key.
+    pub host_key: [u8; 32],
 }
 
 /// When the node takes no new VMs, in per mille.

@@ -2,9 +2,9 @@
 
 use super::{sources::Entry, LogFormat};
 use bytesize::ByteSize;
-use data_encoding::HEXLOWER_PERMISSIVE;
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use quarry_hypervisor::Accelerator;
-use quarry_primitives::text::Text;
+use quarry_primitives::{node::Access, text::Text};
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -211,18 +211,45 @@ pub(super) fn address(text: &str) -> Read<IpAddr> {
 }
 
 pub(super) fn listen(entry: &Entry) -> Read<Option<SocketAddr>> {
-    let wrong = || "must be a loopback address and a port, as \"127.0.0.1:9645\", or \"none\"";
     match text(entry)? {
         "none" => Ok(None),
-        address => {
-            let address: SocketAddr = address.parse().map_err(|_| wrong())?;
-            if address.ip().is_loopback() {
-                Ok(Some(address))
-            } else {
-                Err(wrong().into())
-            }
+        address => address.parse().map(Some).map_err(|_| {
+            "must be an address and a port, as \"[::]:2222\" for all of the host's, or \"none\""
+                .into()
+        }),
+    }
+}
+
+pub(super) fn loopback(entry: &Entry) -> Read<Option<SocketAddr>> {
+    match listen(entry) {
+        Ok(address) if address.is_none_or(|address| address.ip().is_loopback()) => Ok(address),
+        _ => {
+            Err("must be a loopback address and a port, as \"127.0.0.1:9645\", or \"none\"".into())
         }
     }
+}
+
+/// As the chain takes it.
+pub(super) fn host_and_port(entry: &Entry) -> Read<Text<128>> {
+    let endpoint = bounded(text(entry)?)?;
+    let access = Access { endpoint, host_key: [0; 32] };
+    if access.is_sound() {
+        Ok(access.endpoint)
+    } else {
+        Err("must be a host and a port, as \"node.example:2222\" or \"[2001:db8::7]:2222\"".into())
+    }
+}
+
+/// An Ed25519 key as OpenSSH writes it; a comment may follow.
+pub(super) fn ssh_host_key(entry: &Entry) -> Read<[u8; 32]> {
+    const BEFORE: &[u8] = b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
+    let mut words = text(entry)?.split_whitespace();
+    let is_ed25519 = words.next() == Some("ssh-ed25519");
+    let bytes = words.next().and_then(|word| BASE64.decode(word.as_bytes()).ok());
+    bytes
+        .filter(|_| is_ed25519)
+        .and_then(|bytes| bytes.strip_prefix(BEFORE)?.try_into().ok())
+        .ok_or_else(|| "must be an Ed25519 host key, as \"ssh-ed25519 AAAA…\"".into())
 }
 
 pub(super) fn log_format(entry: &Entry) -> Read<LogFormat> {

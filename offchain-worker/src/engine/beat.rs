@@ -81,7 +81,7 @@ impl Engine {
         let live_block = at.live_blocks().await?;
         let now = self.now();
         let waiting = sent.as_ref().is_some_and(|sent| sent.is_under_way(node.last_heartbeat, now));
-        let ours = node.worker == self.account;
+        let ours = node.worker == self.signer.now().account;
         if !ours || waiting || !is_due(node.last_heartbeat, rhythm.heartbeats, live_block) {
             return Ok(());
         }
@@ -97,7 +97,7 @@ impl Engine {
     fn send_heartbeat(self: &Arc<Self>, with_metrics: bool, refused: Arc<AtomicBool>) {
         let metrics = with_metrics.then(|| self.host_metrics()).flatten().map(Box::new);
         let accepting = self.accepting.load(Ordering::Relaxed);
-        let answer = self.reports.send(Report::Heartbeat { accepting, metrics });
+        let answer = self.signer.now().reports.send(Report::Heartbeat { accepting, metrics });
         let engine = self.clone();
         tokio::spawn(async move {
             match answer.await {

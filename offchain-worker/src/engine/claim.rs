@@ -120,7 +120,7 @@ impl Engine {
         }
         let claim =
             Report::Claim { plan_id: request.plan_id, request_id: id, owner: request.owner };
-        match self.reports.send(claim).await {
+        match self.signer.now().reports.send(claim).await {
             Outcome::Finalized { .. } => {
                 self.metrics.report("claim", metrics::Outcome::Done);
                 Ok(())

@@ -23,13 +23,13 @@ use crate::{
     metrics::Metrics,
     network,
     reconcile::{Context, Next, Time},
+    signer::Signer,
     state::State,
 };
-use quarry_client::{Chain, Finalized, ReadError, ReportsHandle};
+use quarry_client::{Chain, Finalized, ReadError};
 use quarry_host::{DiskSpeed, Sample};
 use quarry_hypervisor::{Accelerator, FilterPolicy, Hypervisor};
 use quarry_images::Store;
-use quarry_primitives::AccountId;
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -69,9 +69,7 @@ pub struct Parts {
     /// The chain's genesis.
     pub genesis: [u8; 32],
     /// Where reports go.
-    pub reports: ReportsHandle,
-    /// The account that signs them.
-    pub account: AccountId,
+    pub signer: Arc<Signer>,
     /// libvirt.
     pub hypervisor: Arc<dyn Hypervisor>,
     /// How guests run.
@@ -97,8 +95,7 @@ pub struct Engine {
     settings: Arc<Settings>,
     chain: Chain,
     genesis: [u8; 32],
-    reports: ReportsHandle,
-    account: AccountId,
+    signer: Arc<Signer>,
     hypervisor: Arc<dyn Hypervisor>,
     accelerator: Accelerator,
     filters: bool,
@@ -136,8 +133,7 @@ impl Engine {
             settings: parts.settings,
             chain: parts.chain,
             genesis: parts.genesis,
-            reports: parts.reports,
-            account: parts.account,
+            signer: parts.signer,
             hypervisor: parts.hypervisor,
             accelerator: parts.accelerator,
             filters: parts.filters,

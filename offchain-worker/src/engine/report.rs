@@ -35,7 +35,7 @@ impl Engine {
         crash::point("before", step);
         tracing::info!(request = %item.request_id, generation, report = step, "reporting");
         let engine = self.clone();
-        let answer = self.reports.send(report);
+        let answer = self.signer.now().reports.send(report);
         crash::point("after", step);
         self.runtime.spawn(async move {
             let answer = answer.await;

@@ -8,6 +8,7 @@ use quarry_hypervisor::{Domain, DomainState, Tag};
 use quarry_images::Held;
 use quarry_primitives::{
     api::WorkItem,
+    node::Access,
     request::{Operation, OperationKind, Params, RequestId},
     BlockNumber,
 };
@@ -52,6 +53,8 @@ pub(super) struct Table {
     pub seen_by_domains: BlockNumber,
     /// The node's `work_version` when that was; outer none to read it anyway, inner none for no node.
     pub work_version: Option<Option<u64>>,
+    /// How tenants reach the node, as the chain has it.
+    pub access: Option<Access>,
     /// When that work was known, until the first call to libvirt that it led to.
     pub work_known_at: Option<Instant>,
 }

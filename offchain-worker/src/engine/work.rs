@@ -166,8 +166,9 @@ impl Engine {
         let number = finalized.block.number;
         self.metrics.set_finalized(number);
         self.board.finalized(number, syncing);
-        let registered = node.is_some_and(|node| node.worker == self.account);
+        let registered = node.is_some_and(|node| self.signer.follow(&node.worker));
         self.board.update(|status| status.registered = registered);
+        self.table().access = node.map(|node| node.access.clone());
     }
 
     fn remember(&self, finalized: Finalized) {

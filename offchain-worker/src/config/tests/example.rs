@@ -4,7 +4,8 @@ use crate::config::load::read_all;
 const EXAMPLE: &str = include_str!("../../../worker.example.toml");
 
 /// What the example can only show, for there is no default.
-const EXAMPLES: [&str; 5] = ["genesis", "local_dir", "own", "global", "private"];
+const EXAMPLES: [&str; 8] =
+    ["genesis", "local_dir", "own", "global", "private", "endpoint", "relay", "relay_key"];
 
 fn shown(line: &str) -> Option<&str> {
     let setting = line.strip_prefix('#')?;

@@ -260,6 +260,49 @@ fn http_stays_on_loopback() {
 }
 
 #[test]
+fn tenants_reach_a_port_of_the_hosts_choice() {
+    let settings = with("").settings();
+    assert_eq!(settings.access.listen, Some("[::]:2222".parse().unwrap()));
+    assert_eq!(settings.access.key, settings.data_dir.join("access.key"));
+    let text =
+        "access = { listen = \"192.0.2.1:22\", endpoint = \"[2001:db8::7]:22\", per_source = 1 }";
+    let access = with(text).settings().access;
+    assert_eq!(access.listen, Some("192.0.2.1:22".parse().unwrap()));
+    assert_eq!(access.endpoint.unwrap().as_str(), Some("[2001:db8::7]:22"));
+    assert_eq!(with("access.listen = \"none\"").settings().access.listen, None);
+    for wrong in ["2222", "node.example:22", "0.0.0.0", ""] {
+        refused(&format!("access.listen = \"{wrong}\""), "must be an address and a port");
+    }
+    for wrong in ["node.example", "-x:22", "node.example:0", "a b:22", ""] {
+        refused(&format!("access.endpoint = \"{wrong}\""), "must be a host and a port");
+    }
+    for name in ["unauthenticated", "per_source"] {
+        refused(&format!("access.{name} = 0"), "must be a whole number from 1 to 4096");
+    }
+    refused("access.idle_timeout = \"1s\"", "must be a time with its unit");
+    refused("access.key = \"access.key\"", "must be a path from /");
+}
+
+#[test]
+fn a_relay_has_a_key_that_it_is_known_by() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    let relay =
+        |key: &str| format!("access = {{ relay = \"r.example:22\", relay_key = \"{key}\" }}");
+    let found = with(&relay(&format!("{KEY} a comment"))).settings().access.relay.unwrap();
+    assert_eq!(found.endpoint.as_str(), Some("r.example:22"));
+    assert_eq!(found.host_key, std::array::from_fn(|at| at as u8));
+    for wrong in
+        ["", "ssh-ed25519", "ssh-ed25519 AAAA", &KEY.replace("ssh-ed25519", "ssh-rsa"), &KEY[..40]]
+    {
+        refused(&relay(wrong), "must be an Ed25519 host key");
+    }
+    refused("access.relay = \"relay.example\"", "must be a host and a port");
+    refused("access.relay = \"relay.example:22\"", "needs access.relay_key too");
+    refused(&format!("access.relay_key = \"{KEY}\""), "access.relay names none");
+}
+
+#[test]
 fn logs_have_a_format_and_a_filter_that_is_understood() {
     let logs =
         with("logs = { format = \"json\", filter = \"warn,quarry_worker=debug\" }").settings();
