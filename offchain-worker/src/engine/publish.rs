@@ -1,6 +1,6 @@
 //! What people and Prometheus see of the VMs and the images.
 
-use super::{lane::operation_name, table::Vm, Engine};
+use super::{lane::operation_name, table::Vm, Engine, Time};
 use crate::{
     http::status::{ImageStatus, Timestamp, VmStatus},
     reconcile::{Found, Power},
@@ -8,18 +8,31 @@ use crate::{
 use data_encoding::HEXLOWER;
 use quarry_images::{Digest, Fetching};
 use quarry_primitives::{api::Desired, request::RequestId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 /// What a line of the status says that "since when" is about.
 pub(super) type Shown = (&'static str, &'static str, Option<&'static str>, Timestamp);
+
+/// Starts in a row that came to nothing, from which on a guest counts as one that dies over and over;
+/// until it has lived for so long.
+const DYING: (u32, Duration) = (3, Duration::from_secs(600));
 
 impl Engine {
     /// Writes a line for each VM and each image to the status board.
     pub(super) fn publish(&self) {
         let fetching: HashMap<Digest, Fetching> =
             self.images.fetching().into_iter().map(|fetch| (fetch.digest, fetch)).collect();
-        let lines: Vec<VmStatus> =
-            self.table().vms.values_mut().map(|vm| line(vm, &fetching)).collect();
+        let (lines, dying): (Vec<VmStatus>, usize) = {
+            let mut table = self.table();
+            let dying = table.vms.values().filter(|vm| is_dying(vm, self.now())).count();
+            (table.vms.values_mut().map(|vm| line(vm, &fetching)).collect(), dying)
+        };
+        let failing = lines.iter().filter(|line| line.last_error.is_some()).count();
+        self.metrics.set_vm_troubles(failing, dying);
+        self.metrics.set_registered(self.board.status().registered);
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
         for line in &lines {
             *states.entry(line.observed.clone()).or_default() += 1;
@@ -35,7 +48,8 @@ impl Engine {
 
     fn publish_images(&self, fetching: impl Iterator<Item = Fetching>) {
         let stored = self.images.list();
-        self.metrics.set_image_store(stored.len(), self.images.bytes());
+        let limit = self.settings.images.store_bytes;
+        self.metrics.set_image_store(stored.len(), self.images.bytes(), limit);
         let stored = stored.into_iter().map(|image| ImageStatus {
             digest: HEXLOWER.encode(&image.digest),
             bytes: image.bytes,
@@ -51,6 +65,12 @@ impl Engine {
         let images = stored.chain(coming).collect();
         self.board.update(|status| status.images = images);
     }
+}
+
+fn is_dying(vm: &Vm, now: Time) -> bool {
+    let (deaths, recently) = DYING;
+    let lives = |at: Time| now.saturating_sub(at) > recently;
+    vm.deaths >= deaths && !vm.started_at.is_none_or(lives)
 }
 
 fn line(vm: &mut Vm, fetching: &HashMap<Digest, Fetching>) -> VmStatus {
@@ -111,5 +131,19 @@ fn observed_name(found: &Found) -> &'static str {
         },
         (None, Some(_)) => "undefined",
         (None, None) => "absent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_dies_over_and_over_until_it_has_lived_for_a_while() {
+        let at = Duration::from_secs;
+        let vm = |deaths| Vm { deaths, started_at: Some(at(100)), ..Vm::default() };
+        assert!(is_dying(&vm(3), at(400)) && !is_dying(&vm(2), at(400)));
+        assert!(!is_dying(&vm(3), at(701)));
+        assert!(!is_dying(&Vm { deaths: 3, ..Vm::default() }, at(400)), "it was not started here");
     }
 }

@@ -57,6 +57,8 @@ pub struct Metrics {
     registry: Registry,
     vm_figures: VmFigures,
     vm_states: State,
+    vms_failing: IntGauge,
+    vms_dying: IntGauge,
     queue_blocks: HistogramVec,
     first_call_seconds: Histogram,
     action_seconds: HistogramVec,
@@ -66,7 +68,9 @@ pub struct Metrics {
     finalized: IntGauge,
     endpoints: State,
     hypervisor: IntGauge,
+    registered: IntGauge,
     store_bytes: IntGauge,
+    store_limit: IntGauge,
     store_images: IntGauge,
     fetches: IntCounterVec,
     fetched_bytes: IntCounter,
@@ -94,6 +98,11 @@ impl Metrics {
             .set(unix_now());
         let metrics = Self {
             vm_states: make.state("vms", "VMs by what they do", "state")?,
+            vms_failing: make.gauge("vms_failing", "VMs whose last step failed")?,
+            vms_dying: make.gauge(
+                "vms_dying",
+                "VMs whose guest soon went off again after each of its last three starts or more",
+            )?,
             queue_blocks: make.histograms(
                 "operation_queue_blocks",
                 "Live blocks from an operation's queueing to the worker's first step for it",
@@ -130,7 +139,10 @@ impl Metrics {
                 "endpoint",
             )?,
             hypervisor: make.gauge("hypervisor_connected", "1 while libvirt answers")?,
+            registered: make.gauge("registered", "1 while the chain has the node with this key")?,
             store_bytes: make.gauge("image_store_bytes", "What the image store takes on disk")?,
+            store_limit: make
+                .gauge("image_store_limit_bytes", "What the image store may take on disk")?,
             store_images: make.gauge("image_store_images", "Images in the store")?,
             fetches: make.counters(
                 "image_fetches_total",
@@ -170,6 +182,12 @@ impl Metrics {
     /// How many VMs are in which state.
     pub fn set_vm_states<'a>(&self, states: impl IntoIterator<Item = (&'a str, usize)>) {
         self.vm_states.set(states.into_iter().map(|(state, count)| (state, whole(count as u64))));
+    }
+
+    /// How many VMs failed at their last step, and how many guests die over and over.
+    pub fn set_vm_troubles(&self, failing: usize, dying: usize) {
+        self.vms_failing.set(whole(failing as u64));
+        self.vms_dying.set(whole(dying as u64));
     }
 
     /// The first step was taken for an operation that had been queued for so long.
@@ -220,10 +238,16 @@ impl Metrics {
         self.hypervisor.set(connected.into());
     }
 
-    /// What the image store holds.
-    pub fn set_image_store(&self, images: usize, bytes: u64) {
+    /// Whether the chain has the node with this worker's key.
+    pub fn set_registered(&self, registered: bool) {
+        self.registered.set(registered.into());
+    }
+
+    /// What the image store holds, and what it may.
+    pub fn set_image_store(&self, images: usize, bytes: u64, limit: u64) {
         self.store_images.set(whole(images as u64));
         self.store_bytes.set(whole(bytes));
+        self.store_limit.set(whole(limit));
     }
 
     /// An image fetch ended, after so many bytes.

@@ -138,13 +138,19 @@ fn what_is_set_is_shown() {
     let metrics = Metrics::new().unwrap();
     metrics.set_finalized(12);
     metrics.set_hypervisor_connected(true);
-    metrics.set_image_store(3, 1 << 40);
+    metrics.set_image_store(3, 1 << 40, 1 << 41);
+    metrics.set_registered(true);
+    metrics.set_vm_troubles(5, 2);
     metrics.set_reports_under_way(4);
     for line in [
         "quarry_worker_finalized_block 12",
         "quarry_worker_hypervisor_connected 1",
         "quarry_worker_image_store_images 3",
         "quarry_worker_image_store_bytes 1099511627776",
+        "quarry_worker_image_store_limit_bytes 2199023255552",
+        "quarry_worker_registered 1",
+        "quarry_worker_vms_failing 5",
+        "quarry_worker_vms_dying 2",
         "quarry_worker_reports_under_way 4",
         "quarry_worker_last_heartbeat_timestamp_seconds 0",
     ] {
