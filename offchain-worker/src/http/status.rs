@@ -274,7 +274,7 @@ impl StatusBoard {
     }
 
     #[cfg(test)]
-    pub(super) fn pretend_last_beat_was(&self, ago: Duration) {
+    pub(crate) fn pretend_last_beat_was(&self, ago: Duration) {
         *self.beat.write().unwrap() = Instant::now().checked_sub(ago).unwrap();
     }
 
