@@ -1,21 +1,17 @@
-//! The chain: each endpoint, the clock, and whether the chain knows this worker.
+//! The chain: each endpoint, and what the first that is right says of the clock and of this node.
 
-use super::{Finding, PATIENCE};
+use super::{clock, keys::Keys, registration, Finding, PATIENCE};
 use crate::{config::Settings, http::public_part};
 use data_encoding::HEXLOWER;
 use futures::future::join_all;
-use quarry_client::{Chain, ChainOptions, Finalized, WorkerKey};
-use quarry_primitives::{api::NodeView, Hash};
+use quarry_client::{Chain, ChainOptions, Finalized};
+use quarry_primitives::Hash;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use subxt::{
     config::RpcConfigFor,
     rpcs::{LegacyRpcMethods, RpcClient},
 };
 use tokio::time::timeout;
-
-/// How far the host's clock and the chain's may be apart: transactions' lifetimes are counted in blocks,
-/// but certificates and logs go by the clock.
-const CLOCK: Duration = Duration::from_secs(30);
 
 /// `Timestamp.Now`: both names hashed by twox.
 const TIMESTAMP_NOW: [u8; 32] = [
@@ -31,7 +27,7 @@ struct Reached {
     syncing: bool,
 }
 
-pub(super) async fn checks(settings: &Settings, key: Option<&WorkerKey>) -> Vec<Finding> {
+pub(super) async fn checks(settings: &Settings, keys: &Keys) -> Vec<Finding> {
     let endpoints = &settings.chain.endpoints;
     let reached = join_all(endpoints.iter().map(|endpoint| reach(endpoint))).await;
     let first = reached.iter().flatten().map(|reached| reached.genesis).next();
@@ -46,8 +42,8 @@ pub(super) async fn checks(settings: &Settings, key: Option<&WorkerKey>) -> Vec<
     let usable = usable.filter_map(|(endpoint, reached)| Some((endpoint, reached.as_ref().ok()?)));
     if let Some((endpoint, reached)) = usable.into_iter().find(|(_, reached)| is_right(reached)) {
         let time = timeout(PATIENCE, chain_time(endpoint)).await;
-        findings.push(clock(time.unwrap_or_else(|_| Err("no answer".into()))));
-        findings.push(registered(settings, key, reached).await);
+        findings.push(clock::against(time.unwrap_or_else(|_| Err("no answer".into()))));
+        findings.extend(node(settings, keys, reached).await);
     }
     findings
 }
@@ -123,51 +119,13 @@ async fn chain_time(endpoint: &str) -> Result<SystemTime, String> {
     Ok(UNIX_EPOCH + Duration::from_millis(millis))
 }
 
-fn clock(chain: Result<SystemTime, String>) -> Finding {
-    let name = "clock";
-    let remedy =
-        "set the clock by NTP: timedatectl set-ntp true; or see why the chain stands still";
-    let chain = match chain {
-        Ok(chain) => chain,
-        Err(error) => return Finding::fail(name, format!("the chain's time: {error}"), remedy),
-    };
-    let (apart, word) = match SystemTime::now().duration_since(chain) {
-        Ok(behind) => (behind, "after"),
-        Err(error) => (error.duration(), "before"),
-    };
-    let found = format!("{} s {word} the chain's last block", apart.as_secs());
-    if apart > CLOCK {
-        Finding::fail(name, found, remedy)
-    } else {
-        Finding::ok(name, found)
-    }
-}
-
-async fn registered(settings: &Settings, key: Option<&WorkerKey>, reached: &Reached) -> Finding {
+async fn node(settings: &Settings, keys: &Keys, reached: &Reached) -> Vec<Finding> {
     let at = reached.chain.at(reached.finalized.block.hash);
     match timeout(PATIENCE, at.node(&settings.node_id)).await {
-        Ok(Ok(node)) => registration(&settings.node_id.to_string(), key, node.as_ref()),
-        Ok(Err(error)) => Finding::fail("registered", error.to_string(), "try again"),
-        Err(_) => Finding::fail("registered", "the chain does not answer", "try again"),
+        Ok(Ok(node)) => registration::checks(settings, keys, node.as_ref()),
+        Ok(Err(error)) => vec![Finding::fail("registered", error.to_string(), "try again")],
+        Err(_) => vec![Finding::fail("registered", "the chain does not answer", "try again")],
     }
-}
-
-fn registration(node_id: &str, key: Option<&WorkerKey>, node: Option<&NodeView>) -> Finding {
-    let name = "registered";
-    let address = key.map(WorkerKey::address);
-    let shown = address.as_deref().unwrap_or("the worker's key");
-    let Some(node) = node else {
-        let remedy = format!("the miner registers it: register_node with the worker {shown}");
-        return Finding::fail(name, format!("the chain has no node {node_id}"), remedy);
-    };
-    if key.is_some_and(|key| key.public() == node.node.worker) {
-        return Finding::ok(name, format!("{node_id}, with this key"));
-    }
-    Finding::fail(
-        name,
-        format!("the chain has another key for the node {node_id}"),
-        format!("the miner names this one by set_worker ({shown}), or correct node_id or key.file"),
-    )
 }
 
 #[cfg(test)]
@@ -175,34 +133,13 @@ fn registration(node_id: &str, key: Option<&WorkerKey>, node: Option<&NodeView>)
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_clock_may_be_half_a_minute_off_either_way() {
-        let at = |offset: i64| {
-            let now = SystemTime::now();
-            let by = Duration::from_secs(offset.unsigned_abs());
-            clock(Ok(if offset < 0 { now - by } else { now + by }))
-        };
-        assert!(at(-20).ok && at(20).ok && at(0).ok);
-        assert!(!at(-40).ok && at(-40).found.contains("s after"), "{:?}", at(-40));
-        assert!(!at(40).ok && at(40).found.contains("s before"), "{:?}", at(40));
-        assert!(!clock(Err("no answer".into())).ok);
-    }
-
-    #[test]
-    fn a_node_that_the_chain_does_not_have_is_for_the_miner_to_register() {
-        let key = WorkerKey::from_uri("//worker/alpha").unwrap();
-        let found = registration("alpha", Some(&key), None);
-        assert!(!found.ok && found.remedy.unwrap().contains(&key.address()));
-        assert!(registration("alpha", None, None).remedy.unwrap().contains("the worker's key"));
-    }
-
     #[tokio::test]
     async fn an_endpoint_where_nothing_listens_is_told_without_its_secret() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let endpoint = format!("ws://user:secret@127.0.0.1:{port}/key");
         let found = endpoint_finding(&endpoint, reach(&endpoint).await.as_ref(), None);
         assert!(
-            !found.ok && found.found.contains(&format!("ws://127.0.0.1:{port}: ")),
+            found.fails() && found.found.contains(&format!("ws://127.0.0.1:{port}: ")),
             "{found:?}"
         );
         assert!(!found.found.contains("secret") && !found.found.contains("/key"), "{found:?}");

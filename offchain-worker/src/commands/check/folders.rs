@@ -1,30 +1,9 @@
-//! What lies on this host: folders, room, the key, tools.
+//! The data folder, the folder of local images, and the tool that looks into images.
 
 use super::{Finding, PATIENCE};
 use crate::config::Settings;
-use bytesize::ByteSize;
-use quarry_client::{KeyFileError, WorkerKey};
-use quarry_host::Host;
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Stdio};
 use tokio::{process::Command, time::timeout};
-
-pub(super) fn key(settings: &Settings) -> (Option<WorkerKey>, Finding) {
-    let name = "key";
-    match WorkerKey::read(&settings.key.file) {
-        Ok(key) => {
-            let found = format!("{} in {}", key.address(), settings.key.file.display());
-            (Some(key), Finding::ok(name, found))
-        }
-        Err(error @ KeyFileError::NotFound(_)) => {
-            (None, Finding::fail(name, error.to_string(), "quarry-worker key generate"))
-        }
-        Err(error) => {
-            let remedy =
-                "make the file right, or make another key; the miner names that by set_worker";
-            (None, Finding::fail(name, error.to_string(), remedy))
-        }
-    }
-}
 
 pub(super) fn data_dir(path: &Path) -> Finding {
     let name = "data_dir";
@@ -63,7 +42,7 @@ pub(super) fn data_dir(path: &Path) -> Finding {
     }
 }
 
-fn tries_to_write(folder: &Path) -> std::io::Result<()> {
+pub(super) fn tries_to_write(folder: &Path) -> std::io::Result<()> {
     let path = folder.join(format!(".check-{}", std::process::id()));
     let file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     let synced = file.sync_all();
@@ -84,42 +63,19 @@ fn odd_file_system(magic: impl TryInto<i64>) -> Option<&'static str> {
     }
 }
 
-pub(super) fn storage(settings: &Settings) -> Finding {
-    let name = "storage";
-    let sample = match Host::new(&settings.data_dir).sample() {
-        Ok(sample) => sample,
-        Err(error) => return Finding::fail(name, error.to_string(), "make data_dir first"),
-    };
-    let (free, total) = (ByteSize(sample.storage.free), ByteSize(sample.storage.total));
-    let found = format!("{free} of {total} are free for disks of VMs");
-    let (used, limit) = (sample.storage.used_permille(), settings.thresholds.storage);
-    if used > limit {
-        let remedy = format!(
-            "make room, or put data_dir on a larger disk: above {} % in use the node takes no new VMs",
-            limit / 10
-        );
-        return Finding::fail(name, found, remedy);
+pub(super) fn local_images(settings: &Settings) -> Finding {
+    let name = "images.local_dir";
+    match &settings.images.local_dir {
+        None => Finding::ok(name, "none is set: images come by https and IPFS"),
+        Some(folder) => match fs::read_dir(folder) {
+            Ok(_) => Finding::ok(name, format!("{} can be read", folder.display())),
+            Err(error) => Finding::fail(
+                name,
+                format!("{}: {error}", folder.display()),
+                "make the folder, or take images.local_dir out",
+            ),
+        },
     }
-    Finding::ok(name, found)
-}
-
-pub(super) fn images(settings: &Settings) -> Finding {
-    let name = "images";
-    let images = &settings.images;
-    if let Some(folder) = images.local_dir.as_ref().filter(|folder| !folder.is_dir()) {
-        let found = format!("images.local_dir, {}, is no folder", folder.display());
-        return Finding::fail(name, found, "make it, or take the setting out");
-    }
-    let store = settings.data_dir.join("images");
-    if store.exists() {
-        if let Err(error) = tries_to_write(&store) {
-            let found = format!("{} cannot be written: {error}", store.display());
-            return Finding::fail(name, found, "give the folder to the worker's user");
-        }
-    }
-    let gateways = images.gateways.len();
-    let size = ByteSize(images.store_bytes);
-    Finding::ok(name, format!("up to {size} in {}, {gateways} IPFS gateways", store.display()))
 }
 
 pub(super) async fn qemu_img() -> Finding {
@@ -141,23 +97,13 @@ pub(super) async fn qemu_img() -> Finding {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
-    use super::*;
+    use super::{super::tests::settings_in, *};
     use std::os::unix::fs::PermissionsExt;
-
-    fn settings(folder: &Path, more: &str) -> Settings {
-        let path = folder.join("worker.toml");
-        let text = format!(
-            "node_id = \"alpha\"\ndata_dir = \"{}/data\"\nchain.endpoints = [\"ws://127.0.0.1:9\"]\n{more}",
-            folder.display()
-        );
-        fs::write(&path, text).unwrap();
-        Settings::load(&path, []).unwrap()
-    }
 
     #[test]
     fn a_data_folder_that_can_be_written_is_fine_and_nothing_stays_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(data_dir(folder.path()).ok);
+        assert!(data_dir(folder.path()).is_ok());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -165,7 +111,7 @@ mod tests {
     fn a_data_folder_that_is_missing_or_a_file_or_everybodys_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let missing = data_dir(&folder.path().join("no"));
-        assert!(missing.remedy.unwrap().starts_with("install -d"));
+        assert!(missing.fails() && missing.remedy.unwrap().starts_with("install -d"));
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(data_dir(&file).found.contains("is not a folder"));
@@ -176,7 +122,7 @@ mod tests {
     #[test]
     fn a_data_folder_in_memory_or_on_the_network_is_not() {
         let found = data_dir(Path::new("/dev/shm"));
-        assert!(!found.ok, "{found:?}");
+        assert!(found.fails(), "{found:?}");
         for magic in [0x0102_1994i64, 0x6969, 0xfe53_4d42, 0x794c_7630, 0x4d44] {
             assert!(odd_file_system(magic).is_some(), "{magic:x}");
         }
@@ -187,50 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_missing_can_be_made_and_then_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path(), "");
-        let (none, finding) = key(&settings);
-        assert!(none.is_none());
-        assert_eq!(finding.remedy.as_deref(), Some("quarry-worker key generate"));
-        fs::create_dir(&settings.data_dir).unwrap();
-        let made = WorkerKey::create(&settings.key.file).unwrap();
-        let (read, finding) = key(&settings);
-        assert!(finding.ok && finding.found.contains(&made.address()), "{finding:?}");
-        assert_eq!(read.unwrap().public(), made.public());
-        fs::set_permissions(&settings.key.file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(!key(&settings).1.ok);
-    }
-
-    #[test]
-    fn room_is_told_and_a_disk_that_is_too_full_is_not_fine() {
-        let folder = tempfile::tempdir().unwrap();
-        let roomy = settings(folder.path(), "thresholds.storage_percent = 100");
-        assert!(storage(&roomy).found.contains("/data"), "{:?}", storage(&roomy));
-        fs::create_dir(&roomy.data_dir).unwrap();
-        let found = storage(&roomy);
-        assert!(found.ok && found.found.contains("are free"), "{found:?}");
-        let mut full = roomy.clone();
-        full.thresholds.storage = 0;
-        assert!(!storage(&full).ok);
-    }
-
-    #[test]
     fn a_folder_of_local_images_must_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("images.local_dir = \"{}/images\"", folder.path().display());
-        let settings = settings(folder.path(), &line);
-        assert!(images(&settings).found.contains("is no folder"));
+        let settings = settings_in(folder.path(), &line);
+        assert!(local_images(&settings).fails());
         fs::create_dir(folder.path().join("images")).unwrap();
-        assert!(images(&settings).ok);
-        fs::create_dir_all(&settings.data_dir).unwrap();
-        fs::write(settings.data_dir.join("images"), "a file").unwrap();
-        assert!(images(&settings).found.contains("cannot be written"));
+        assert!(local_images(&settings).is_ok());
+        assert!(local_images(&settings_in(folder.path(), "")).is_ok());
     }
 
     #[tokio::test]
     async fn qemu_img_tells_its_version() {
         let found = qemu_img().await;
-        assert!(found.ok && found.found.contains("version"), "{found:?}");
+        assert!(found.is_ok() && found.found.contains("version"), "{found:?}");
     }
 }
