@@ -4,6 +4,7 @@ mod compatibility;
 mod connect;
 mod endpoint;
 mod follow;
+mod prompt;
 pub(crate) mod runtime;
 mod standing;
 

@@ -71,7 +71,7 @@ const STORAGE: Named = &[
     ("System", &["Account"]),
 ];
 
-const CONSTANTS: Named = &[("Registry", &["HeartbeatEvery", "MetricsEvery"])];
+const CONSTANTS: Named = &[("Registry", &["AccessEvery", "HeartbeatEvery", "MetricsEvery"])];
 
 const RUNTIME_APIS: Named = &[
     (

@@ -3,6 +3,7 @@
 use super::{
     compatibility::Incompatible,
     endpoint::Endpoint,
+    prompt::Prompt,
     runtime::{Rpc, Runtime, RuntimeError},
 };
 use quarry_primitives::Hash;
@@ -155,14 +156,20 @@ impl Session {
 async fn open(endpoint: &Endpoint) -> Result<WsClient, ConnectError> {
     let pings =
         PingConfig::new().ping_interval(PING_EVERY).inactive_limit(PING_EVERY * 2).max_failures(1);
-    WsClientBuilder::new()
+    let client = WsClientBuilder::new()
         .connection_timeout(CONNECT_WITHIN)
         .request_timeout(ANSWER_WITHIN)
         .max_request_size(MOST_BYTES)
         .max_response_size(MOST_BYTES)
         .max_buffer_capacity_per_subscription(MOST_BEHIND)
-        .enable_ws_ping(pings)
-        .build(endpoint.url())
-        .await
-        .map_err(|error| ConnectError::Unreachable(error.to_string()))
+        .enable_ws_ping(pings);
+    let unreachable = |error: String| ConnectError::Unreachable(error);
+    let connected = match endpoint.plain() {
+        Some(address) => {
+            let stream = Prompt::connect(address).await.map_err(|e| unreachable(e.to_string()))?;
+            client.build_with_stream(endpoint.url(), stream).await
+        }
+        None => client.build(endpoint.url()).await,
+    };
+    connected.map_err(|error| unreachable(error.to_string()))
 }

@@ -42,6 +42,13 @@ impl Endpoint {
         self.url.as_str()
     }
 
+    /// The host and the port, where nothing is encrypted.
+    pub(crate) fn plain(&self) -> Option<(String, u16)> {
+        let host = self.url.host_str().filter(|_| self.url.scheme() == "ws")?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), self.url.port_or_known_default()?))
+    }
+
     fn parse(number: usize, text: &str) -> Result<Self, EndpointError> {
         let not_a_url = |reason: String| EndpointError::NotAUrl { number, reason };
         let url = Url::parse(text).map_err(|error| not_a_url(error.to_string()))?;
@@ -84,6 +91,15 @@ mod tests {
         let parsed = parse(&["ws://127.0.0.1:9944", "wss://rpc.example", "ws://[::1]:1"]).unwrap();
         let shown: Vec<_> = parsed.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["ws://127.0.0.1:9944", "wss://rpc.example", "ws://[::1]:1"]);
+    }
+
+    #[test]
+    fn what_is_not_encrypted_has_an_address_to_connect_to() {
+        let texts = ["ws://127.0.0.1:9944", "ws://[::1]:1", "ws://node.example/x", "wss://a:1"];
+        let plain: Vec<_> = parse(&texts).unwrap().iter().map(Endpoint::plain).collect();
+        let address = |host: &str, port| Some((host.to_owned(), port));
+        let first = address("127.0.0.1", 9944);
+        assert_eq!(plain, [first, address("::1", 1), address("node.example", 80), None]);
     }
 
     #[test]
