@@ -9,7 +9,13 @@ pub fn read_or_make(file: &Path) -> Result<HostKey, HostKeyError> {
     if file.try_exists().unwrap_or(true) {
         return HostKey::read(file);
     }
-    let folder = file.parent().unwrap_or(Path::new("/"));
+    make(file)
+}
+
+/// A new key in a new file.
+pub fn make(file: &Path) -> Result<HostKey, HostKeyError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder)
         .map_err(|error| HostKeyError::File { path: folder.to_owned(), error })?;
     let key = HostKey::generate();

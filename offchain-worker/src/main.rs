@@ -44,7 +44,7 @@ enum Command {
     },
     /// Write what the miner needs to register this node from another machine; no secret is in it.
     Enroll(enroll::EnrollArgs),
-    /// Make the worker's key, or show its public part.
+    /// Make a key of this host, or show its public part.
     Key(key::KeyArgs),
 }
 

@@ -9,7 +9,7 @@ use crate::{
 use clap::Args;
 use data_encoding::HEXLOWER;
 use quarry_client::{Chain, ChainOptions, EndpointError, KeyFileError, WorkerKey};
-use quarry_guest::HostKeyError;
+use quarry_guest::{HostKey, HostKeyError};
 use quarry_host::{to_metrics, DiskSpeed, Host, HostError, NodeFacts, Sample};
 use quarry_hypervisor::{Hypervisor, Libvirt};
 use quarry_primitives::{
@@ -138,7 +138,7 @@ pub async fn enroll(args: &EnrollArgs, settings: Settings) -> Result<String, Enr
     let data_dir = &settings.data_dir;
     fs::create_dir_all(data_dir).map_err(|error| EnrollError::Io(data_dir.clone(), error))?;
     let key = worker_key(&settings.key.file)?;
-    let host_key = access_key::read_or_make(&settings.access.key)?;
+    let host_key = host_key(&settings.access.key)?;
     let genesis = genesis(&settings).await?;
     let hardware = hardware(&settings).await?;
     let enrolment = Enrolment {
@@ -166,21 +166,25 @@ fn endpoint(settings: &Settings) -> Option<Text<128>> {
     settings.access.endpoint.as_ref().or(relay).cloned()
 }
 
-/// The first one at hand, or a new one.
+/// The one that is to be used from now on: the next, where there is one. A new one, where there is none.
 fn worker_key(file: &Path) -> Result<WorkerKey, EnrollError> {
-    match signer::keys(file) {
-        Ok(keys) => match keys.into_iter().next() {
-            Some(key) => Ok(key),
-            None => Ok(WorkerKey::create(file)?),
-        },
-        Err(KeyFileError::NotFound(_)) => {
-            let folder = file.parent().unwrap_or(Path::new("/"));
-            fs::create_dir_all(folder)
-                .map_err(|error| EnrollError::Io(folder.to_owned(), error))?;
-            eprintln!("making the worker's key: {}", file.display());
-            Ok(WorkerKey::create(file)?)
-        }
-        Err(error) => Err(error.into()),
+    let keys = match signer::keys(file) {
+        Err(KeyFileError::NotFound(_)) => Vec::new(),
+        keys => keys?,
+    };
+    if let Some(key) = keys.into_iter().next_back() {
+        return Ok(key);
+    }
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(|error| EnrollError::Io(folder.to_owned(), error))?;
+    eprintln!("making the worker's key: {}", file.display());
+    Ok(WorkerKey::create(file)?)
+}
+
+fn host_key(file: &Path) -> Result<HostKey, HostKeyError> {
+    match access_key::keys(file)?.pop() {
+        Some(key) => Ok(key),
+        None => access_key::make(file),
     }
 }
 
@@ -284,7 +288,6 @@ fn summary(enrolment: &Enrolment, out: &Path, by_relay: bool) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
     use super::*;
-    use quarry_guest::HostKey;
     use quarry_primitives::node::proof_payload;
     use serde_json::Value;
     use sp_core::Pair;
@@ -346,6 +349,20 @@ mod tests {
         assert_eq!(first["worker"], again["worker"]);
         assert_eq!(first["access"], again["access"]);
         assert!(!args.out.exists());
+    }
+
+    #[tokio::test]
+    async fn the_next_keys_are_enrolled_where_there_are_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path(), "access.endpoint = \"node.example:2222\"\n");
+        let args = EnrollArgs { json: true, ..args(folder.path()) };
+        enroll(&args, settings.clone()).await.unwrap();
+        let worker = WorkerKey::create(&signer::next_to(&settings.key.file)).unwrap();
+        let port = access_key::make(&signer::next_to(&settings.access.key)).unwrap();
+        let found: Value = serde_json::from_str(&enroll(&args, settings).await.unwrap()).unwrap();
+        assert_eq!(found["worker"], worker.address());
+        let public = format!("0x{}", HEXLOWER.encode(&port.public()));
+        assert_eq!(found["access"]["host_key"], public);
     }
 
     #[tokio::test]

@@ -1,15 +1,20 @@
-//! `quarry-worker key`: the worker's key, of which nothing but its public part is ever shown.
+//! `quarry-worker key`: the host's keys, of which nothing but their public parts is ever shown.
 
-use crate::config::{ConfigErrors, Settings};
+use crate::{
+    access_key,
+    config::{ConfigErrors, Settings},
+    signer::next_to,
+};
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use quarry_client::{KeyFileError, WorkerKey};
+use quarry_guest::{HostKey, HostKeyError};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// What to do with the worker's key.
+/// What to do with a key.
 #[derive(Args, Clone, Debug)]
 pub struct KeyArgs {
     #[command(subcommand)]
@@ -17,6 +22,12 @@ pub struct KeyArgs {
     /// The key file; by default the one that the config names.
     #[arg(long, global = true, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The host key of the SSH port, instead of the key that the worker signs with.
+    #[arg(long, global = true)]
+    access: bool,
+    /// The key that is to take the place of the one in use: it lies beside it, under a name that ends in .next.
+    #[arg(long, global = true)]
+    next: bool,
     /// As JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -26,7 +37,7 @@ pub struct KeyArgs {
 enum Verb {
     /// Make a new key. An existing file is never overwritten.
     Generate,
-    /// Show the key's address and its public part.
+    /// Show the key's public part.
     Show,
 }
 
@@ -39,6 +50,9 @@ pub enum KeyCommandError {
     /// The file.
     #[error(transparent)]
     File(#[from] KeyFileError),
+    /// The file of a host key.
+    #[error("{0}")]
+    HostKey(#[from] HostKeyError),
     /// Its folder.
     #[error("cannot make the folder {0:?} for the key file: {1}")]
     Folder(PathBuf, io::Error),
@@ -60,36 +74,71 @@ pub fn key(
     args: &KeyArgs,
     settings: impl FnOnce() -> Result<Settings, ConfigErrors>,
 ) -> Result<String, KeyCommandError> {
-    let file = match &args.file {
+    let named = match &args.file {
         Some(file) => file.clone(),
+        None if args.access => settings()?.access.key,
         None => settings()?.key.file,
     };
-    let key = match args.verb {
-        Verb::Show => WorkerKey::read(&file)?,
-        Verb::Generate => {
-            let folder = file.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)
-                .map_err(|error| KeyCommandError::Folder(folder.to_owned(), error))?;
-            WorkerKey::create(&file)?
-        }
+    let file = if args.next { next_to(&named) } else { named };
+    if matches!(args.verb, Verb::Generate) {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)
+            .map_err(|error| KeyCommandError::Folder(folder.to_owned(), error))?;
+    }
+    let public = match (args.access, args.verb) {
+        (true, Verb::Show) => of_port(&HostKey::read(&file)?)?,
+        (true, Verb::Generate) => of_port(&access_key::make(&file)?)?,
+        (false, Verb::Show) => of_worker(&WorkerKey::read(&file)?),
+        (false, Verb::Generate) => of_worker(&WorkerKey::create(&file)?),
     };
-    Ok(render(&key, &file, args))
+    Ok(public.render(&file, args))
 }
 
-fn render(key: &WorkerKey, file: &Path, args: &KeyArgs) -> String {
-    let (address, account) = (key.address(), key.public());
-    let public = format!("0x{}", HEXLOWER.encode(account.as_ref()));
-    if args.json {
-        let told = serde_json::json!({ "file": file, "address": address, "public": public });
-        return format!("{told:#}\n");
+/// What others may know of a key.
+struct Public {
+    /// Its name in a line, and in JSON.
+    kind: &'static str,
+    /// As people write it.
+    text: String,
+    /// As the chain has it.
+    bytes: String,
+    /// What becomes of a new one.
+    use_of: &'static str,
+}
+
+fn of_worker(key: &WorkerKey) -> Public {
+    Public {
+        kind: "address",
+        text: key.address(),
+        bytes: HEXLOWER.encode(key.public().as_ref()),
+        use_of: "`quarry-worker enroll` proves it to the miner, who names it by registerNode or setWorker. The \
+                 file is the\nonly copy of the key; if it is lost, make another one.",
     }
-    let told = format!("file     {}\naddress  {address}\npublic   {public}\n", file.display());
-    match args.verb {
-        Verb::Show => told,
-        Verb::Generate => format!(
-            "{told}\nThe miner registers the node with this address. The file is the only copy of the key; \
-             if it is lost,\nmake another one, and the miner names that by set_worker.\n"
-        ),
+}
+
+fn of_port(key: &HostKey) -> Result<Public, HostKeyError> {
+    Ok(Public {
+        kind: "host_key",
+        text: key.public_line()?.trim_end().to_owned(),
+        bytes: HEXLOWER.encode(&key.public()),
+        use_of: "Tenants know the node by this key once the chain names it: by registerNode or setAccess.",
+    })
+}
+
+impl Public {
+    fn render(&self, file: &Path, args: &KeyArgs) -> String {
+        let Self { kind, text, bytes, use_of } = self;
+        let public = format!("0x{bytes}");
+        if args.json {
+            let told = serde_json::json!({ "file": file, *kind: text, "public": public });
+            return format!("{told:#}\n");
+        }
+        let told =
+            format!("{:9}{}\n{kind:9}{text}\n{:9}{public}\n", "file", file.display(), "public");
+        match args.verb {
+            Verb::Show => told,
+            Verb::Generate => format!("{told}\n{use_of}\n"),
+        }
     }
 }
 
@@ -148,6 +197,33 @@ mod tests {
         let error = run(&["generate"], &file).unwrap_err();
         assert!(matches!(error, KeyCommandError::File(KeyFileError::Exists(_))), "{error}");
         assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn the_next_key_lies_beside_the_one_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("worker.key");
+        run(&["generate"], &file).unwrap();
+        let next = run(&["generate", "--next"], &file).unwrap();
+        let key = WorkerKey::read(&folder.path().join("worker.key.next")).unwrap();
+        assert!(next.contains(&key.address()), "{next}");
+        assert!(run(&["show", "--next"], &file).unwrap().contains(&key.address()));
+        assert!(!run(&["show"], &file).unwrap().contains(&key.address()));
+    }
+
+    #[test]
+    fn the_ports_host_key_is_made_and_shown_as_openssh_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/access.key");
+        let made = run(&["generate", "--access"], &file).unwrap();
+        let key = HostKey::read(&file).unwrap();
+        assert!(made.contains(&format!("host_key {}\n", key.public_line().unwrap())), "{made}");
+        assert!(made.contains(&HEXLOWER.encode(&key.public())), "{made}");
+        assert!(run(&["show", "--access"], &file).unwrap().lines().all(|line| made.contains(line)));
+        let error = run(&["generate", "--access"], &file).unwrap_err();
+        assert!(matches!(error, KeyCommandError::HostKey(_)), "{error}");
+        let error = run(&["show"], &file).unwrap_err();
+        assert!(matches!(error, KeyCommandError::File(KeyFileError::Key { .. })), "{error}");
     }
 
     #[test]
