@@ -38,8 +38,13 @@ pub enum NotifyError {
     #[error("WATCHDOG_USEC={}: not a number of microseconds above 0", .0.display())]
     Watchdog(PathBuf),
     /// The socket.
-    #[error("NOTIFY_SOCKET={}: {1}", .0.display())]
-    Socket(PathBuf, io::Error),
+    #[error("NOTIFY_SOCKET={name}: {source}", name = .name.display())]
+    Socket {
+        /// Its address.
+        name: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// The way to systemd.
@@ -67,7 +72,7 @@ impl Notifier {
             Some(period) => Some(microseconds(&period)?),
             None => None,
         };
-        let failed = |error| NotifyError::Socket(PathBuf::from(&name), error);
+        let failed = |source| NotifyError::Socket { name: PathBuf::from(&name), source };
         let to = address(&name)?;
         let socket = UnixDatagram::unbound().map_err(failed)?;
         // A systemd that is stuck must not hold the worker up.
@@ -78,7 +83,7 @@ impl Notifier {
     fn tell(&self, lines: &str) -> Result<(), NotifyError> {
         let message = format!("{lines}\n");
         let sent = self.socket.send_to_addr(message.as_bytes(), &self.to);
-        sent.map(drop).map_err(|error| NotifyError::Socket(self.name.clone(), error))
+        sent.map(drop).map_err(|source| NotifyError::Socket { name: self.name.clone(), source })
     }
 
     fn round(&self) -> Duration {
@@ -101,7 +106,7 @@ fn address(name: &OsStr) -> Result<SocketAddr, NotifyError> {
         [b'/', ..] => SocketAddr::from_pathname(name),
         _ => return Err(NotifyError::Address(name.into())),
     };
-    made.map_err(|error| NotifyError::Socket(name.into(), error))
+    made.map_err(|source| NotifyError::Socket { name: name.into(), source })
 }
 
 /// Tells systemd that the worker is ready, and from then on how it does, until the process ends. What is fed to the
@@ -240,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (listener, notifier) = systemd(&folder, "1000000");
         drop(listener);
-        assert!(matches!(notifier.tell("READY=1"), Err(NotifyError::Socket(..))));
+        assert!(matches!(notifier.tell("READY=1"), Err(NotifyError::Socket { .. })));
     }
 
     #[test]
