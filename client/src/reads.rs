@@ -176,6 +176,12 @@ impl At {
         self.constant(address).await
     }
 
+    /// Live blocks from one free move of a node's endpoint to the next.
+    pub async fn access_every(&self) -> Result<BlockNumber, ReadError> {
+        let address = bindings::constants().registry().access_every();
+        self.constant(address).await
+    }
+
     /// Live blocks from one free heartbeat with metrics to the next.
     pub async fn metrics_every(&self) -> Result<BlockNumber, ReadError> {
         let address = bindings::constants().registry().metrics_every();
