@@ -52,7 +52,7 @@ export async function startWorker({ host, uri, chain, nodeId, seed, config = {},
     ANYWHERE, host ? IN_A_LAB : ON_THE_TEST_DRIVER, uri ? { hypervisor: { uri } } : {}, config,
   );
   writeFileSync(file('toml'), toml(settings));
-  return new QuarryWorker({ name, host, config: file('toml'), args, log, listen: settings.http.listen, dataDir: settings.data_dir }).start(env);
+  return new QuarryWorker({ name, host, config: file('toml'), args, log, listen: settings.http.listen, access: settings.access.listen, dataDir: settings.data_dir }).start(env);
 }
 
 export class QuarryWorker {
