@@ -240,8 +240,8 @@ mod tests {
         assert_eq!(ours.round(), Duration::from_secs(2));
     }
 
-    #[test]
-    fn a_socket_that_is_gone_is_an_error_and_no_more() {
+    #[tokio::test]
+    async fn a_socket_that_is_gone_is_an_error_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let (listener, notifier) = systemd(&folder, "1000000");
         drop(listener);
