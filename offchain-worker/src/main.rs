@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use quarry_worker::{
-    commands::{check, enroll, key, run, status},
+    commands::{check, enroll, key, relay, run, status},
     config::{ConfigErrors, Settings, DEFAULT_PATH},
     logs,
 };
@@ -46,6 +46,8 @@ enum Command {
     Enroll(enroll::EnrollArgs),
     /// Make a key of this host, or show its public part.
     Key(key::KeyArgs),
+    /// Give nodes that can only dial out a port that tenants can dial. Needs no settings file and no libvirt.
+    Relay(relay::RelayArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +85,10 @@ fn carry_out(runtime: &Runtime, cli: Cli) -> ExitCode {
                 Err(error) => failed(&error, error.exit_code()),
             },
             Err(errors) => failed(&errors, ConfigErrors::EXIT_CODE),
+        },
+        Command::Relay(args) => match runtime.block_on(relay::relay(args)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, error.exit_code()),
         },
         Command::Key(args) => match key::key(&args, settings) {
             Ok(text) => told(&text),

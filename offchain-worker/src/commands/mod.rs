@@ -3,5 +3,6 @@
 pub mod check;
 pub mod enroll;
 pub mod key;
+pub mod relay;
 pub mod run;
 pub mod status;
