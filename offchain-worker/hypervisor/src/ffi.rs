@@ -8,6 +8,7 @@ use std::{
     ops::Deref,
     ptr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use uuid::Uuid;
 use virt::{connect::Connect, domain::Domain, error::Error};
@@ -201,6 +202,60 @@ pub(crate) fn disk_capacity(domain: &Domain, disk: &str) -> Result<u64, Error> {
         return Err(Error::last_error());
     }
     Ok(info.capacity)
+}
+
+/// What is done with keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Keys {
+    /// They are let in, too.
+    Add,
+    /// They are no longer let in.
+    Remove,
+}
+
+/// Makes the guest's agent give up on a command after so long, whose caller would wait for ever else.
+pub(crate) fn limit_agent(domain: &Domain, patience: Duration) -> Result<(), Error> {
+    let seconds = c_int::try_from(patience.as_secs()).unwrap_or(c_int::MAX);
+    // SAFETY: the domain is valid.
+    let outcome = unsafe { sys::virDomainAgentSetResponseTimeout(domain.as_ptr(), seconds, 0) };
+    if outcome < 0 {
+        return Err(Error::last_error());
+    }
+    Ok(())
+}
+
+/// Has the guest's agent change the keys that log in as that user.
+pub(crate) fn change_authorized_keys(
+    domain: &Domain,
+    user: &str,
+    keys: &[String],
+    how: Keys,
+) -> Result<(), Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let user = CString::new(user)?;
+    let keys = keys.iter().map(|key| CString::new(key.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let mut pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
+    let flags = match how {
+        Keys::Add => sys::VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND,
+        Keys::Remove => sys::VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE,
+    };
+    // SAFETY: the domain is valid, the texts end with NUL and outlive the call, and the list has as many as
+    // is said.
+    let outcome = unsafe {
+        sys::virDomainAuthorizedSSHKeysSet(
+            domain.as_ptr(),
+            user.as_ptr(),
+            pointers.as_mut_ptr(),
+            pointers.len() as c_uint,
+            flags,
+        )
+    };
+    if outcome < 0 {
+        return Err(Error::last_error());
+    }
+    Ok(())
 }
 
 /// Sets a running domain's CPU shares.

@@ -86,6 +86,17 @@ pub(crate) fn vnc_socket(xml: &str) -> Result<Option<PathBuf>, Error> {
     Ok(socket.map(PathBuf::from))
 }
 
+/// The terminal of a running domain's first serial console.
+pub(crate) fn console(xml: &str) -> Result<Option<PathBuf>, Error> {
+    let document = parse(xml)?;
+    let is_terminal =
+        |node: &Node<'_, '_>| node.has_tag_name("serial") && node.attribute("type") == Some("pty");
+    let serial = document.descendants().find(is_terminal);
+    let source =
+        serial.and_then(|serial| serial.children().find(|node| node.has_tag_name("source")));
+    Ok(source.and_then(|source| source.attribute("path")).map(PathBuf::from))
+}
+
 fn parse(xml: &str) -> Result<Document<'_>, Error> {
     Document::parse(xml)
         .map_err(|error| Error::Other { code: 0, message: format!("its XML is broken: {error}") })
@@ -109,6 +120,17 @@ mod tests {
         let spice = "<graphics type='spice'><listen type='socket' socket='/run/v'/></graphics>";
         assert_eq!(socket(spice), None);
         assert!(vnc_socket("<domain>").is_err());
+    }
+
+    #[test]
+    fn the_console_is_the_terminal_of_the_running_guest() {
+        let console = |serial: &str| {
+            console(&format!("<domain><devices>{serial}</devices></domain>")).unwrap()
+        };
+        let running = "<serial type='pty'><source path='/dev/pts/3'/><target port='0'/></serial>";
+        assert_eq!(console(running), Some(PathBuf::from("/dev/pts/3")));
+        assert_eq!(console("<serial type='pty'><target port='0'/></serial>"), None);
+        assert_eq!(console("<serial type='file'><source path='/etc/passwd'/></serial>"), None);
     }
 
     #[test]

@@ -73,6 +73,20 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Where the running guest's screen listens, if it has one.
     fn vnc_socket(&self, uuid: Uuid) -> Result<Option<std::path::PathBuf>>;
 
+    /// The terminal of the running guest's serial console, if it has one.
+    fn console(&self, uuid: Uuid) -> Result<Option<std::path::PathBuf>>;
+
+    /// Changes whom a user of the running guest lets in: these keys too, and those no longer. What else the guest
+    /// lets in stays as it is. The guest's agent does it, so it fails where there is none that answers within
+    /// seconds.
+    fn change_guest_keys(
+        &self,
+        uuid: Uuid,
+        user: &str,
+        add: &[String],
+        remove: &[String],
+    ) -> Result<()>;
+
     /// The figures of all running domains with a tag of ours, by one call.
     fn stats(&self) -> Result<Vec<DomainStats>>;
 

@@ -231,6 +231,37 @@ impl Hypervisor for Libvirt {
         )
     }
 
+    fn console(&self, uuid: Uuid) -> Result<Option<PathBuf>> {
+        self.on(
+            uuid,
+            || Ok(None),
+            |_, handle| {
+                if !handle.is_active()? {
+                    return Ok(None);
+                }
+                Ok(host::console(&handle.xml_desc(0)?)?)
+            },
+        )
+    }
+
+    fn change_guest_keys(
+        &self,
+        uuid: Uuid,
+        user: &str,
+        add: &[String],
+        remove: &[String],
+    ) -> Result<()> {
+        self.on(
+            uuid,
+            || Err(Error::NoDomain(uuid)),
+            |_, handle| {
+                ffi::limit_agent(&handle, AGENT_PATIENCE)?;
+                ffi::change_authorized_keys(&handle, user, add, ffi::Keys::Add)?;
+                Ok(ffi::change_authorized_keys(&handle, user, remove, ffi::Keys::Remove)?)
+            },
+        )
+    }
+
     fn stats(&self) -> Result<Vec<DomainStats>> {
         self.link.with(|live| {
             let mut all = Vec::new();
