@@ -1,5 +1,6 @@
 //! The daemon beside a hypervisor: reads its node's work from the chain, makes libvirt match it, reports.
 
+pub mod access;
 pub mod access_key;
 pub mod commands;
 pub mod config;

@@ -1,6 +1,7 @@
 //! `quarry-worker run`: the daemon.
 
 use crate::{
+    access::{self, AccessError},
     config::Settings,
     engine::{Engine, Parts, HANDOVER},
     folders::{FolderError, Folders},
@@ -48,6 +49,9 @@ pub enum RunError {
     /// The HTTP server.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The access port.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -83,6 +87,7 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
     let _libvirt_lock = Lock::take(&lock::of_libvirt(uri), uri)?;
     // Before anything is waited for: another start would not mend it.
     signer::keys(&settings.key.file)?;
+    let access_port = access::open(&settings.access).await?;
     let board = StatusBoard::new(settings.node_id.as_str().unwrap_or_default(), uri);
     let metrics = Metrics::new()?;
     let stop = CancellationToken::new();
@@ -126,6 +131,10 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         settings: settings.clone(),
         signer: signer.clone(),
     });
+    access::follow_keys(&engine, &stop);
+    if let Some(port) = access_port {
+        access::serve(port, &settings.access, &engine, &metrics, &stop);
+    }
     let engine = tokio::spawn(engine.run(stop.clone()));
     let taken_over = watch_keys(signer.changes(), &board, &metrics, &stop).await;
     stop.cancel();

@@ -14,6 +14,7 @@ mod perform;
 mod publish;
 mod report;
 mod table;
+mod tenants;
 mod work;
 
 use crate::{
@@ -38,8 +39,9 @@ use std::{
     time::{Duration, Instant},
 };
 use table::Table;
+pub(crate) use tenants::Tenancy;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{watch, Notify, Semaphore},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -108,6 +110,7 @@ pub struct Engine {
     runtime: tokio::runtime::Handle,
     permits: Arc<Semaphore>,
     table: Mutex<Table>,
+    directory: watch::Sender<Arc<quarry_access::Directory>>,
     state: Mutex<State>,
     policy: Mutex<Policy>,
     accepting: AtomicBool,
@@ -144,6 +147,7 @@ impl Engine {
             begun: Instant::now(),
             runtime: tokio::runtime::Handle::current(),
             table: Mutex::new(Table { seen_block, ..Table::default() }),
+            directory: watch::Sender::default(),
             state: Mutex::new(parts.state),
             policy: Mutex::default(),
             accepting: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use super::{table::shape, Engine};
 use crate::{
     crash,
-    folders::{FolderError, Manifest, Paths},
+    folders::{FolderError, GuestKeys, Manifest, Paths},
     identity::Identity,
     network::{self, NetworkError, Place},
     reconcile::{Action, Shape},
@@ -156,6 +156,7 @@ impl Engine {
             seeds: 1,
             started: false,
             orphan_since: None,
+            guest_keys: Some(GuestKeys { may_have: keys_of(item), settled: true }),
         };
         self.folders.make(manifest.clone(), |paths| {
             let bytes = gib(item.resources.disk_gib);
@@ -180,7 +181,12 @@ impl Engine {
             }
             _ => None,
         };
+        let mut guest_keys = manifest.guest_keys.clone().unwrap_or_default();
+        let new_keys = keys_of(item).into_iter().filter(|key| !guest_keys.may_have.contains(key));
+        let new_keys: Vec<String> = new_keys.collect();
+        guest_keys.may_have.extend(new_keys);
         let changed = Manifest {
+            guest_keys: Some(guest_keys),
             seeds: manifest.seeds.saturating_add(1),
             private_address: promise
                 .as_ref()
@@ -288,6 +294,11 @@ impl Engine {
         crash::point("in", "grow");
         self.change(uuid, |manifest| manifest.shape.disk_gib = item.resources.disk_gib)
     }
+}
+
+/// The tenant's keys, as OpenSSH writes them.
+pub(super) fn keys_of(item: &WorkItem) -> Vec<String> {
+    item.ssh_keys.iter().filter_map(|key| Some(key.as_str()?.to_owned())).collect()
 }
 
 /// Plans count in GiB, and disks are made of bytes.

@@ -86,6 +86,7 @@ impl Engine {
             self.mind_stray_disk(vm, &mut found);
             vm.found = found;
         }
+        self.publish_directory(&table);
     }
 
     /// What was an orphan and is wanted again ages from nought if it is ever one again.

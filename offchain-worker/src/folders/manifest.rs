@@ -42,6 +42,19 @@ pub struct Manifest {
     pub started: bool,
     /// When it was first seen that the chain no longer has it here.
     pub orphan_since: Option<SystemTime>,
+    /// The tenant's SSH keys that the worker gave the guest; none where it was made before this was noted.
+    #[serde(default)]
+    pub guest_keys: Option<GuestKeys>,
+}
+
+/// SSH keys in a guest.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestKeys {
+    /// All that the worker may have put there and not taken away again.
+    pub may_have: Vec<String>,
+    /// Whether the guest has just these.
+    pub settled: bool,
 }
 
 impl Manifest {

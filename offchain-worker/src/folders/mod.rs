@@ -8,7 +8,7 @@ mod manifest;
 #[cfg(test)]
 mod tests;
 
-pub use manifest::Manifest;
+pub use manifest::{GuestKeys, Manifest};
 
 use crate::crash;
 use std::{

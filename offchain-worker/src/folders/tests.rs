@@ -17,6 +17,7 @@ fn manifest(assignment: u64) -> Manifest {
         seeds: 1,
         started: false,
         orphan_since: None,
+        guest_keys: None,
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Setters say what happened; nobody else knows the names, the units or the labels.
 
+mod access;
 mod family;
 #[cfg(test)]
 mod tests;
 mod vms;
 
+use access::AccessFigures;
 use family::{Maker, State};
 use prometheus::{
     Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
@@ -55,6 +57,7 @@ impl Outcome {
 /// All figures of a worker.
 pub struct Metrics {
     registry: Registry,
+    access: AccessFigures,
     vm_figures: VmFigures,
     vm_states: State,
     vms_failing: IntGauge,
@@ -90,6 +93,8 @@ impl Metrics {
         let registry = Registry::new();
         let vm_figures = VmFigures::new()?;
         registry.register(Box::new(vm_figures.clone()))?;
+        let access = AccessFigures::new()?;
+        registry.register(Box::new(access.clone()))?;
         let make = Maker(&registry);
         make.gauges("build_info", "The worker's version; always 1", &["version"])?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
@@ -161,6 +166,7 @@ impl Metrics {
                 "1 for each reason why the worker takes no new VMs",
                 "reason",
             )?,
+            access,
             vm_figures,
             registry,
         };
@@ -172,6 +178,11 @@ impl Metrics {
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// Where the access port counts; once.
+    pub fn set_access(&self, figures: Arc<quarry_access::Figures>) {
+        self.access.set(figures);
     }
 
     /// The figures of all running VMs. Those that are not among them are gone from the next scrape on.
