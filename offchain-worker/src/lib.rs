@@ -5,6 +5,7 @@ pub mod access_key;
 pub mod commands;
 pub mod config;
 pub mod crash;
+pub mod dial;
 pub mod engine;
 pub mod folders;
 pub mod http;

@@ -3,6 +3,7 @@
 use crate::{
     access::{self, AccessError},
     config::Settings,
+    dial,
     engine::{Engine, Parts, HANDOVER},
     folders::{FolderError, Folders},
     http::{HttpError, Server, StatusBoard},
@@ -121,7 +122,7 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         folders: Folders::open(&data_dir.join("vms"))?,
         images: Store::open(store_settings(&settings))?,
         state: State::open(data_dir, &genesis, node_name)?,
-        chain,
+        chain: chain.clone(),
         genesis,
         hypervisor,
         accelerator,
@@ -133,7 +134,8 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
     });
     access::follow_keys(&engine, &stop);
     if let Some(port) = access_port {
-        access::serve(port, &settings.access, &engine, &metrics, &stop);
+        let server = access::serve(port, &settings.access, &engine, &metrics, &stop);
+        dial::start(&chain, &signer, &settings, &server, &stop);
     }
     let engine = tokio::spawn(engine.run(stop.clone()));
     let taken_over = watch_keys(signer.changes(), &board, &metrics, &stop).await;
