@@ -24,17 +24,20 @@ const BUILD = `
     bookworm "$cache/root"
   printf '%s\\n' "$key" >"$cache/key"`;
 
+/** The shell stays, as the first process of its namespace, to reap what others leave. */
 const PREPARE = `
   set -e
   base=$1 place=$2
   mkdir "$place/upper" "$place/work" "$place/root"
   mount -t overlay -o "lowerdir=$base,upperdir=$place/upper,workdir=$place/work" overlay "$place/root"
   mount -t proc proc "$place/root/proc"
+  mount -t sysfs -o ro sysfs "$place/root/sys"
   mount --bind /dev "$place/root/dev"
   mount -t tmpfs -o mode=755 tmpfs "$place/root/run"
   ip link set lo up
   echo "prepared $(cut -d' ' -f4 /proc/self/stat)"
-  exec sleep infinity`;
+  sleep infinity
+  exit 1`;
 
 /** What the package depends on, so that it can be installed without a network. */
 function packages() {

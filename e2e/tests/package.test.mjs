@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { quarryNode } from '../lib/binary.mjs';
-import { endAll } from '../lib/ours.mjs';
+import { endAll, tempDir } from '../lib/ours.mjs';
 import { PackageRoot, buildPackage } from '../lib/package-root.mjs';
 import { Process } from '../lib/process.mjs';
 import { workerProgram } from '../lib/quarry-worker.mjs';
@@ -169,7 +169,7 @@ async function life(t, deb, build) {
 /** Starts the worker as its unit does, with somebody at the notify socket's other end. */
 async function asAService(t, root) {
   const step = stepsOf(t, () => worker?.tail());
-  const systemd = root.start('systemd-socket-activate', ['--datagram', '--listen=/run/notify', '--inetd', 'cat'], { name: 'notify-socket' });
+  const systemd = root.start('systemd-socket-activate', ['--datagram', '--listen=/run/notify', 'sh', '-c', 'exec cat <&3'], { name: 'notify-socket' });
   let worker;
   let chain;
   const signs = () => systemd.lines.filter((line) => line === 'WATCHDOG=1').length;
@@ -192,7 +192,10 @@ async function asAService(t, root) {
   });
 
   await step('with a chain and still without libvirt it lives on', async () => {
-    chain = new Process(quarryNode(), ['--dev', '--no-prometheus', '--no-telemetry', '--port', '0'], { name: 'chain', enter: root.network });
+    chain = new Process(quarryNode(), ['--dev', '--no-prometheus', '--no-telemetry', '--port', '0'], {
+      name: 'chain', enter: root.network, env: { TMPDIR: tempDir('chain') },
+    });
+    await chain.waitForLine(/Running JSON-RPC server: addr=127\.0\.0\.1:9944/, { within: 180 * SECONDS });
     await systemd.waitForLine(/^STATUS=node my-node: ws:\/\/127\.0\.0\.1:9944, no libvirt/);
     await worker.waitForLine(/waiting for libvirt/);
     await moreSigns(10);
