@@ -27,27 +27,30 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What the guest writes to its console.
 const WORDS: &[u8] = b"quarry: the guest runs\r\n\0";
 
-/// What the firmware loads to 0x7c00 and jumps to: it writes the words that stand behind it to the first
-/// serial port, each byte as soon as that takes one, and halts.
-const CODE: [u8; 33] = [
-    0xfc, // cld
-    0x31, 0xc0, // xor ax, ax
-    0x8e, 0xd8, // mov ds, ax
-    0xbe, 0x21, 0x7c, // mov si, words
-    0xac, // next: lodsb
-    0x84, 0xc0, // test al, al
-    0x74, 0x11, // jz halt
-    0x88, 0xc4, // mov ah, al
-    0xba, 0xfd, 0x03, // mov dx, 0x3fd
-    0xec, // wait: in al, dx
-    0xa8, 0x20, // test al, 0x20
-    0x74, 0xfb, // jz wait
-    0xb2, 0xf8, // mov dl, 0xf8
-    0x88, 0xe0, // mov al, ah
-    0xee, // out dx, al
-    0xeb, 0xea, // jmp next
-    0xf4, // halt: hlt
-    0xeb, 0xfd, // jmp halt
+/// What the firmware loads to 0x7c00 and jumps to: it enters protected mode, returns there as from an
+/// interrupt, writes the words that stand behind it to the first serial port, each byte as soon as that
+/// takes one, and halts. There is KVM, as within some clouds' machines, which runs firmware and breaks off
+/// at what any kernel does after it.
+#[rustfmt::skip]
+const CODE: [u8; 105] = [
+    0xfa, // cli
+    0x31, 0xc0, 0x8e, 0xd8, // xor ax, ax; mov ds, ax
+    0x0f, 0x01, 0x16, 0x63, 0x7c, // lgdt [0x7c63]
+    0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0, // mov eax, cr0; or al, 1; mov cr0, eax
+    0xea, 0x17, 0x7c, 0x08, 0x00, // jmp 8:0x7c17, which is what comes next
+    0x66, 0xb8, 0x10, 0x00, 0x8e, 0xd8, 0x8e, 0xd0, // mov ax, 16; mov ds, ax; mov ss, ax
+    0xbc, 0x00, 0x7c, 0x00, 0x00, // mov esp, 0x7c00
+    0x9c, 0x0e, 0x68, 0x2c, 0x7c, 0x00, 0x00, 0xcf, // pushfd; push cs; push 0x7c2c, the next; iretd
+    0xbe, 0x69, 0x7c, 0x00, 0x00, // mov esi, words
+    0xac, 0x84, 0xc0, 0x74, 0x12, 0x88, 0xc4, // next: lodsb; test al, al; jz halt; mov ah, al
+    0x66, 0xba, 0xfd, 0x03, // mov dx, 0x3fd
+    0xec, 0xa8, 0x20, 0x74, 0xfb, // wait: in al, dx; test al, 0x20; jz wait
+    0xb2, 0xf8, 0x88, 0xe0, 0xee, 0xeb, 0xe9, // mov dl, 0xf8; mov al, ah; out dx, al; jmp next
+    0xf4, 0xeb, 0xfd, // halt: hlt; jmp halt
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // the descriptors: none,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00, // code,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00, // data
+    0x17, 0x00, 0x4b, 0x7c, 0x00, 0x00, // their size and place
 ];
 
 /// Starts a guest of its own without a network, whose files lie in `folder` for so long, and ends it: how
@@ -74,7 +77,7 @@ pub fn try_guest(
         if files.have_words() {
             break Some(since);
         }
-        if since > patience {
+        if since > patience || guest.stands_still() {
             break None;
         }
         sleep(LOOK_AGAIN);
@@ -84,6 +87,13 @@ pub fn try_guest(
 }
 
 struct Guest(Domain);
+
+impl Guest {
+    /// KVM gave up on it, or it ended.
+    fn stands_still(&self) -> bool {
+        self.0.info().map_or(true, |info| info.state.to_raw() != sys::VIR_DOMAIN_RUNNING)
+    }
+}
 
 impl Drop for Guest {
     fn drop(&mut self) {
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn the_code_points_to_the_words_behind_it_and_the_firmware_takes_it() {
         let sector = boot_sector();
-        let address = u16::from_le_bytes([CODE[6], CODE[7]]);
+        let address = u16::from_le_bytes([CODE[45], CODE[46]]);
         let words = usize::from(address) - 0x7c00;
         assert_eq!(&sector[words..words + WORDS.len()], WORDS);
         assert_eq!(sector[510..], [0x55, 0xaa]);

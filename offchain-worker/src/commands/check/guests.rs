@@ -51,13 +51,13 @@ fn told(
         }
         Ok(None) if accelerator == Accelerator::Kvm => Finding::fail(
             NAME,
-            format!("one started by KVM did not execute within {} seconds", PATIENCE.as_secs()),
-            "KVM hangs here, as in a virtual machine whose host does not nest it: dmesg and \
-             /var/log/libvirt/qemu say more; or set hypervisor.accelerator = \"emulation\"",
+            "one started by KVM, and did not execute",
+            "KVM breaks off or hangs here, as in a virtual machine whose host does not nest it: dmesg \
+             and /var/log/libvirt/qemu say more; or set hypervisor.accelerator = \"emulation\"",
         ),
         Ok(None) => Finding::fail(
             NAME,
-            format!("one that is emulated did not execute within {} seconds", PATIENCE.as_secs()),
+            "one started, emulated, and did not execute",
             "the host is overloaded, or QEMU is broken: /var/log/libvirt/qemu says more",
         ),
         Err(Error::Files(error)) => Finding::fail(
