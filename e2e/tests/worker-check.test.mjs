@@ -157,6 +157,12 @@ async function drill(t) {
       by: () => chmodSync(dataDir, 0o700), mend: () => chmodSync(dataDir, 0o755),
       finds: ['guests', 'failure'], says: /cannot be opened/, todo: /chmod 755/,
     });
+    await step('KVM is believed once a guest has run by it', async () => {
+      const checks = await checked({ env: { QUARRY_WORKER__HYPERVISOR__ACCELERATOR: 'kvm' } });
+      const { verdict, found, remedy } = checks.find(({ check: name }) => name === 'guests');
+      if (verdict === 'ok') assert.match(found, /^run by KVM: one did just now$/);
+      else assert.match(`${verdict}: ${remedy}`, /^failure: .*"emulation"/);
+    });
     await step('no guest of a check stays, and no file', async () => {
       assert.deepEqual(await host.domains(), []);
       assert.deepEqual(readdirSync(dataDir).filter((name) => name.startsWith('.check')), []);
