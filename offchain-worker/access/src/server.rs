@@ -103,6 +103,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, source)) => {
+                    let source = SocketAddr::new(source.ip().to_canonical(), source.port());
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%source, %error, "a connection that is slower than it might be");
                     }
