@@ -241,9 +241,9 @@ impl Connection {
         let mut story = lock(&self.story);
         story.refusals += 1;
         if story.refusals <= MAX_LINES {
-            let user = self.login().map(|login| login.vm);
+            let user = self.login().map(|login| login.vm.to_string()).unwrap_or_default();
             let what = presentable(what);
-            tracing::info!(?user, source = %self.source, what, why = Refusal::Channel.name(), "access refused");
+            tracing::info!(user, source = %self.source, what, why = Refusal::Channel.name(), "access refused");
         }
     }
 

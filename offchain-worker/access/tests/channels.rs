@@ -231,3 +231,18 @@ async fn the_log_is_shown_and_followed() {
     let off = port.run("7", &key, "console").await;
     assert_eq!((off.status.code(), text(&off.stderr).as_str()), (Some(1), "The VM is off.\r\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_the_host_is_not_carried() {
+    let port = Port::open(|_, _| ()).await;
+    let (key, line) = port.key("tenant", &ED25519);
+    port.set(&[(7, &[&line])]);
+    let here = port.folder.path().join("here");
+    let forward = format!("{}:/run/libvirt/libvirt-sock", here.display());
+    let mut ssh = port.ssh("7", &key, &["-N", "-L", &forward]).spawn().unwrap();
+    until("ssh listens", || here.exists()).await;
+    let mut stream = tokio::net::UnixStream::connect(&here).await.unwrap();
+    assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    until("it is counted", || port.figures.refused(Refusal::Channel) == 1).await;
+    ssh.start_kill().unwrap();
+}
