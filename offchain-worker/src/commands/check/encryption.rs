@@ -20,7 +20,7 @@ pub(super) fn check(data_dir: &Path, root: &Path) -> Finding {
         return Finding::warn(name, "there is no data_dir yet", remedy);
     };
     let number = (major(metadata.dev()), minor(metadata.dev()));
-    match device(number, root).map(|device| is_encrypted(&device, root, MOST_LAYERS)) {
+    match device(number, root).map(|device| is_encrypted(&device, MOST_LAYERS)) {
         Some(true) => Finding::ok(name, "data_dir lies on an encrypted volume (dm-crypt)"),
         Some(false) => {
             Finding::warn(name, "the disk under data_dir is not encrypted by dm-crypt", remedy)
@@ -53,7 +53,7 @@ fn source_of<'a>(mounts: &'a str, number: &str) -> Option<&'a str> {
 }
 
 /// Whether it is a volume of dm-crypt, or all that it lies on are.
-fn is_encrypted(device: &Path, root: &Path, layers: usize) -> bool {
+fn is_encrypted(device: &Path, layers: usize) -> bool {
     if layers == 0 {
         return false;
     }
@@ -70,7 +70,7 @@ fn is_encrypted(device: &Path, root: &Path, layers: usize) -> bool {
             .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())
             .collect(),
     };
-    !below.is_empty() && below.iter().all(|device| is_encrypted(device, root, layers - 1))
+    !below.is_empty() && below.iter().all(|device| is_encrypted(device, layers - 1))
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn encrypted(root: &Path, name: &str) -> bool {
-        is_encrypted(&root.join("sys/devices").join(name), root, MOST_LAYERS)
+        is_encrypted(&root.join("sys/devices").join(name), MOST_LAYERS)
     }
 
     #[test]
