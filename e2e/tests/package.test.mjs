@@ -208,6 +208,8 @@ async function asAService(t, root) {
     await moreSigns(70);
     assert.match(await root.run('quarry-worker', 'status'), /libvirt/);
     await root.signal('KILL', 'libvirtd');
+    // What waits for it was stopped with it.
+    libvirtd.signal('SIGCONT');
     await libvirtd.ended;
   });
 
