@@ -90,7 +90,8 @@ async function underSystemd(t) {
     });
 
     await step('a relay runs as a user of its own, who may do nothing else', async () => {
-      await guest.sudo('install -m 644 /usr/share/doc/quarry-worker/relay.env /etc/quarry/relay.env; systemctl enable --now quarry-relay 2>&1');
+      await guest.write('/etc/quarry/relay.env', 'QUARRY_RELAY_CHAIN=ws://127.0.0.1:9944\n');
+      await guest.sudo('systemctl enable --now quarry-relay 2>&1');
       const state = () => guest.properties('quarry-relay', ['ActiveState', 'MainPID', 'NRestarts']);
       await until('it has its key', () => guest.sudo('journalctl --no-pager --unit quarry-relay | grep -F "relay_key = \\"ssh-ed25519 "'), { within: 60 * SECONDS });
       const { ActiveState, MainPID, NRestarts } = await state();
