@@ -273,8 +273,8 @@ mod tests {
     use super::*;
     use crate::signer::next_to;
     use quarry_primitives::{
-        node::{Country, NodeCounts, Offer, Rates},
-        resources::Resources,
+        node::{Country, NodeCounts, Offer},
+        resources::{Rates, Resources},
     };
 
     fn endpoint(text: &str) -> Endpoint {

@@ -7,6 +7,7 @@ use crate::{
     signer,
 };
 use clap::Args;
+use codec::Encode;
 use data_encoding::HEXLOWER;
 use quarry_client::{Chain, ChainOptions, EndpointError, KeyFileError, WorkerKey};
 use quarry_guest::{HostKey, HostKeyError};
@@ -101,11 +102,18 @@ struct Enrolment {
     genesis: String,
     miner: String,
     worker: String,
-    worker_proof: Signature,
+    worker_proof: Proof,
     access: Access,
     /// What the host has to give, as far as it can tell.
     capacity: Resources,
     hardware: NodeMetricsData,
+}
+
+/// As polkadot.js takes a signature.
+#[derive(Debug, Serialize)]
+struct Proof {
+    #[serde(rename = "Sr25519")]
+    sr25519: String,
 }
 
 /// An address as people write it, or 0x and its 64 digits.
@@ -147,7 +155,7 @@ pub async fn enroll(args: &EnrollArgs, settings: Settings) -> Result<String, Enr
         genesis: format!("0x{}", HEXLOWER.encode(genesis.as_bytes())),
         miner: address(&args.miner),
         worker: key.address(),
-        worker_proof: key.sign_proof(&genesis, &settings.node_id, &args.miner),
+        worker_proof: proof(&key.sign_proof(&genesis, &settings.node_id, &args.miner)),
         access: Access { endpoint, host_key: host_key.public() },
         capacity: hardware.capacity,
         hardware: hardware.metrics,
@@ -158,6 +166,12 @@ pub async fn enroll(args: &EnrollArgs, settings: Settings) -> Result<String, Enr
     }
     write(&args.out, &text).map_err(|error| EnrollError::Io(args.out.clone(), error))?;
     Ok(summary(&enrolment, &args.out, settings.access.relay.is_some()))
+}
+
+/// A worker's keys are of one kind, and its signatures so too: what comes before the bytes names it.
+fn proof(signature: &Signature) -> Proof {
+    let encoded = signature.encode();
+    Proof { sr25519: format!("0x{}", HEXLOWER.encode(encoded.get(1..).unwrap_or_default())) }
 }
 
 fn endpoint(settings: &Settings) -> Option<Text<128>> {

@@ -43,7 +43,8 @@ pub(super) fn data_dir(path: &Path) -> Finding {
 }
 
 pub(super) fn tries_to_write(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join(format!(".check-{}", std::process::id()));
+    // Beside the folder of the guest that is tried at the same time.
+    let path = folder.join(format!(".probe-{}", std::process::id()));
     let file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     let synced = file.sync_all();
     fs::remove_file(&path)?;

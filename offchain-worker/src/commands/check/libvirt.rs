@@ -22,7 +22,7 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Finding> {
             Ok(Some(finding)) => findings.push(finding),
             Ok(None) => return findings,
             Err(_) => {
-                findings.push(unreachable("libvirt does not answer"));
+                findings.push(hanging(findings.last()));
                 return findings;
             }
         }
@@ -51,6 +51,16 @@ fn look(settings: &Settings, tell: impl Fn(Finding) -> bool) {
         tell(finding);
     }
     tell(guests::check(settings, &info));
+}
+
+/// What comes after the last finding takes for ever.
+fn hanging(last: Option<&Finding>) -> Finding {
+    let Some(last) = last else { return unreachable("libvirt does not answer") };
+    Finding::fail(
+        "libvirt",
+        format!("answered, and hangs since `{}` was looked at", last.check),
+        "see its log and those of /var/log/libvirt/qemu, and start it anew: VMs run on meanwhile",
+    )
 }
 
 fn unreachable(error: &str) -> Finding {
