@@ -149,7 +149,7 @@ describe('a host', () => {
     await asMiner(registry.withdrawBond(node.id));
     assert.deepEqual(await market.holds(node.miner), {});
     await until('the worker says that it is not registered', async () => (
-      (await missing(worker)).some((what) => /regist/.test(what))
+      (await missing(worker)).some((what) => /the chain has no node/.test(what))
     ), { within: 60 * SECONDS });
     assert.equal(worker.process.end, undefined, 'and runs on');
   });

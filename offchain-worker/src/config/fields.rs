@@ -11,6 +11,8 @@ use std::{
 
 /// How like a known name an unknown one must be for it to be suggested.
 const LIKENESS: f64 = 0.8;
+/// How much less a name counts that is alike but for its section.
+const ELSEWHERE: f64 = 0.02;
 
 pub(super) struct Fields {
     sources: Sources,
@@ -100,7 +102,7 @@ fn unknown(name: &str, known: &BTreeSet<&'static str>) -> String {
         return format!("is a section: write [{name}] and then {}", members.join(", "));
     }
     let likeness = |known: &str| strsim::jaro_winkler(last_part(name), last_part(known));
-    let alike = |known: &str| strsim::jaro_winkler(name, known).max(likeness(known) - 0.001);
+    let alike = |known: &str| strsim::jaro_winkler(name, known).max(likeness(known) - ELSEWHERE);
     let nearest = known
         .iter()
         .map(|known| (alike(known), known))
