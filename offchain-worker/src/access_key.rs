@@ -1,6 +1,7 @@
 //! The host keys of the node's SSH port: the one in use, and during a rotation the one beside it.
 
 use crate::signer::next_to;
+use quarry_access::PrivateKey;
 use quarry_guest::{HostKey, HostKeyError};
 use std::{fs, io, path::Path};
 
@@ -36,6 +37,11 @@ pub fn keys(file: &Path) -> Result<Vec<HostKey>, HostKeyError> {
         }
     }
     Ok(keys)
+}
+
+/// As SSH's own code takes it, if it does.
+pub fn for_ssh(key: &HostKey) -> Result<Option<PrivateKey>, HostKeyError> {
+    Ok(PrivateKey::from_openssh(key.to_openssh()?.as_bytes()).ok())
 }
 
 /// Of the keys at hand the one that the chain names; else the settings' own.

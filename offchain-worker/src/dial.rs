@@ -154,7 +154,7 @@ impl Dialler {
 
 fn private_key(file: &Path, by_chain: [u8; 32]) -> Result<PrivateKey, NoWay> {
     let key = access_key::named(access_key::keys(file)?, Some(by_chain)).ok_or(NoWay::NoKey)?;
-    PrivateKey::from_openssh(key.to_openssh()?.as_bytes()).map_err(|_| NoWay::NoKey)
+    access_key::for_ssh(&key)?.ok_or(NoWay::NoKey)
 }
 
 /// The relay's host, with the port that it gave the node.

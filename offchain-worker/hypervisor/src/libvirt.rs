@@ -72,6 +72,26 @@ impl Libvirt {
     }
 }
 
+impl Libvirt {
+    /// What the config of a running guest says; none while it does not run.
+    fn in_config<T>(
+        &self,
+        uuid: Uuid,
+        read: impl FnOnce(&str) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        self.on(
+            uuid,
+            || Ok(None),
+            |_, handle| {
+                if !handle.is_active()? {
+                    return Ok(None);
+                }
+                Ok(read(&handle.xml_desc(0)?)?)
+            },
+        )
+    }
+}
+
 impl Drop for Libvirt {
     fn drop(&mut self) {
         self.link.end();
@@ -219,29 +239,11 @@ impl Hypervisor for Libvirt {
     }
 
     fn vnc_socket(&self, uuid: Uuid) -> Result<Option<PathBuf>> {
-        self.on(
-            uuid,
-            || Ok(None),
-            |_, handle| {
-                if !handle.is_active()? {
-                    return Ok(None);
-                }
-                Ok(host::vnc_socket(&handle.xml_desc(0)?)?)
-            },
-        )
+        self.in_config(uuid, host::vnc_socket)
     }
 
     fn console(&self, uuid: Uuid) -> Result<Option<PathBuf>> {
-        self.on(
-            uuid,
-            || Ok(None),
-            |_, handle| {
-                if !handle.is_active()? {
-                    return Ok(None);
-                }
-                Ok(host::console(&handle.xml_desc(0)?)?)
-            },
-        )
+        self.in_config(uuid, host::console)
     }
 
     fn change_guest_keys(

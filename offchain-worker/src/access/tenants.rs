@@ -46,8 +46,7 @@ impl Tenants {
             Vec::new()
         });
         let key: HostKey = access_key::named(keys, named)?;
-        let private = PrivateKey::from_openssh(key.to_openssh().ok()?.as_bytes()).ok()?;
-        Some((key.public(), private))
+        Some((key.public(), access_key::for_ssh(&key).ok()??))
     }
 
     fn figures_of(&self, uuid: Uuid) -> Result<Option<DomainStats>, Unavailable> {

@@ -4,6 +4,7 @@
 use crate::{
     access_key,
     config::{ConfigErrors, Settings},
+    engine::SPEED_KEEPS,
     signer,
 };
 use clap::Args;
@@ -34,8 +35,6 @@ use tokio::{task::spawn_blocking, time::timeout};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the host keeps for itself at least.
 const OWN_MEMORY_MIB: u64 = 2_048;
-/// How long the disk's measured speed is good for.
-const SPEED_KEEPS: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Who registers, and where the file goes.
 #[derive(Args, Clone, Debug)]

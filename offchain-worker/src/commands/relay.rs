@@ -11,7 +11,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use quarry_client::{Chain, ChainOptions, EndpointError};
 use quarry_guest::HostKeyError;
 use quarry_primitives::{Hash, NodeId};
-use quarry_relay::{Limits, Ports, PortsError, PrivateKey, Registry, Relay, Settings, Unknown};
+use quarry_relay::{Limits, Ports, PortsError, Registry, Relay, Settings, Unknown};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -140,8 +140,7 @@ pub async fn relay(args: RelayArgs) -> Result<(), RelayError> {
     let _lock = lock(&args)?;
     let key_file = args.data_dir.join("relay.key");
     let key = access_key::read_or_make(&key_file)?;
-    let host_key = PrivateKey::from_openssh(key.to_openssh()?.as_bytes())
-        .map_err(|_| RelayError::Unusable(key_file))?;
+    let host_key = access_key::for_ssh(&key)?.ok_or(RelayError::Unusable(key_file))?;
     // For the nodes' settings, so without anything else on the line.
     println!("relay_key = \"{}\"", key.public_line()?.trim());
     let stop = CancellationToken::new();

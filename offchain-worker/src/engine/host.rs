@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the host is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// How long the disk's measured speed is good for.
-const SPEED_KEEPS: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const SPEED_KEEPS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What is watched from one look to the next.
 struct Watch {

@@ -17,6 +17,8 @@ mod table;
 mod tenants;
 mod work;
 
+pub use host::SPEED_KEEPS;
+
 use crate::{
     config::Settings,
     folders::Folders,
