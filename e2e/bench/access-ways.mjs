@@ -52,7 +52,9 @@ async function startSshd(machine, key) {
   mkdirSync(join(folder, 'run/sshd'), { recursive: true, mode: 0o755 });
   mkdirSync(join(folder, 'root/.ssh'), { recursive: true, mode: 0o700 });
   writeFileSync(join(folder, 'root/.ssh/authorized_keys'), `${key.publicKey}\n`, { mode: 0o600 });
-  const set = ['PermitRootLogin=yes', 'UsePAM=no', 'UseDNS=no', `ListenAddress=${machine.address}`];
+  // The idle sessions' connections never log in, and stay.
+  const idle = ['LoginGraceTime=0', `MaxStartups=${2 * SESSIONS}`];
+  const set = ['PermitRootLogin=yes', 'UsePAM=no', 'UseDNS=no', `ListenAddress=${machine.address}`, ...idle];
   const flags = set.flatMap((option) => ['-o', option]);
   const process_ = new Process('chroot', [folder, '/usr/sbin/sshd', '-D', '-e', ...flags], { name: 'sshd', enter: machine.enter });
   await process_.waitForLine(/Server listening/);
@@ -70,7 +72,7 @@ async function measure() {
   };
   let worker;
   let relay;
-  let sshd;
+  const daemons = [];
   try {
     const host = await lab.startHost({ name: 'h1' });
     const home = machine('home', 201);
@@ -95,17 +97,20 @@ async function measure() {
     for (const id of ids) await market.untilStatus(id, 'Running');
     await worker.waitForLine(/tenants reach this node by the relay/);
 
-    sshd = await startSshd(far, key);
+    const between = machine('between', 203);
+    for (const each of [far, between]) daemons.push(await startSshd(each, key));
+    const [target, openSsh] = daemons.map(({ hostKey }) => ({ user: 'root', hostKey }));
+    const byNode = (endpoint) => jumpConfig({ jump: { endpoint, user: ids[0], hostKey: nodeKey }, target: { host: 'vm', ...target }, key });
     const ways = {
-      direct: jumpConfig({ target: { host: far.address, user: 'root', hostKey: sshd.hostKey }, key }),
-      ...Object.fromEntries(Object.entries({ node: node.access.endpoint, relay: '10.44.0.200:20000' }).map(([way, endpoint]) => [way, jumpConfig({
-        jump: { endpoint, user: ids[0], hostKey: nodeKey }, target: { host: 'vm', user: 'root', hostKey: sshd.hostKey }, key,
-      })])),
+      direct: jumpConfig({ target: { host: far.address, ...target }, key }),
+      openSsh: jumpConfig({ jump: { endpoint: `${between.address}:22`, ...openSsh }, target: { host: far.address, ...target }, key }),
+      node: byNode(node.access.endpoint),
+      relay: byNode('10.44.0.200:20000'),
     };
+    for (const id of ids) await leadTo(host, worker, id, far.address);
     const memory = await measureMemory({ worker, home, ids, jump: (id) => jumpConfig({ target: { host: host.address, port: 2222, user: id, hostKey: nodeKey }, key }) });
-    await leadTo(host, worker, ids[0], far.address);
     const loops = { rates: await measureRates(home, ways) };
-    for (const { enter } of [home, far, relay.machine, host]) {
+    for (const { enter } of [...machines, host]) {
       execFileSync(enter[0], [...enter.slice(1), 'tc', 'qdisc', 'add', 'dev', 'uplink', 'root', 'tbf', 'rate', RATE, 'burst', '256k', 'latency', '50ms']);
     }
     const links = { rates: await measureRates(home, ways) };
@@ -114,7 +119,7 @@ async function measure() {
     await worker?.stop();
     await relay?.process?.stop();
     await market.close();
-    sshd?.close();
+    for (const each of daemons) each.close();
     for (const each of machines) each.close();
     await lab.close();
   }
