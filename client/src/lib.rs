@@ -10,9 +10,11 @@ mod back_off;
 pub mod bindings;
 mod call;
 mod chain;
+mod events;
 mod hash;
 mod key;
 mod key_file;
+mod lists;
 mod reads;
 mod report;
 mod reports;
@@ -23,6 +25,7 @@ pub use call::{Call, CallError};
 pub use chain::{
     Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Standing,
 };
+pub use events::Happened;
 pub use key::{KeyError, WorkerKey};
 pub use key_file::KeyFileError;
 pub use reads::{AccountInfo, At, ReadError};

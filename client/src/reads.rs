@@ -78,6 +78,10 @@ impl At {
         Self { chain, hash }
     }
 
+    pub(crate) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// The block.
     pub fn hash(&self) -> Hash {
         self.hash
@@ -239,7 +243,7 @@ impl At {
         self.value(what, address, (), true).await
     }
 
-    async fn value<Stored: Decode, Entry: Address>(
+    pub(crate) async fn value<Stored: Decode, Entry: Address>(
         &self,
         what: &'static str,
         address: Entry,
@@ -273,6 +277,6 @@ impl At {
     }
 }
 
-fn decode<Answer: Decode>(what: &'static str, bytes: &[u8]) -> Result<Answer, ReadError> {
+pub(crate) fn decode<Answer: Decode>(what: &'static str, bytes: &[u8]) -> Result<Answer, ReadError> {
     Answer::decode(&mut &*bytes).map_err(|error| ReadError::Decode { what, error })
 }

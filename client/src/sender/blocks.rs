@@ -3,6 +3,7 @@
 use super::Refusal;
 use crate::{
     chain::{Block, Chain, Session},
+    events::Happened,
     hash::hash_of,
     reads::ReadError,
     Config,
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use subxt::{
     error::DispatchError,
     events::{Event, Events, Phase},
-    ext::scale_value::Value,
+    ext::scale_value::{Composite, Value},
     metadata::ArcMetadata,
 };
 
@@ -65,6 +66,15 @@ impl BlockEvents {
     pub(crate) fn of(&self, index: u32) -> impl Iterator<Item = Event<'_, Config>> {
         let events = self.events.iter().map_while(Result::ok);
         events.filter(move |event| event.phase() == Phase::ApplyExtrinsic(index))
+    }
+
+    /// All of them that this runtime's metadata can read.
+    pub(crate) fn all(&self) -> Vec<Happened> {
+        let told = self.events.iter().map_while(Result::ok).filter_map(|event| {
+            let fields = event.decode_fields_unchecked_as::<Composite<()>>().ok()?;
+            Some(Happened::new(event.pallet_name(), event.event_name(), fields))
+        });
+        told.collect()
     }
 
     /// Whether the transaction in that place did what it was to do.
