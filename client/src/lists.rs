@@ -55,10 +55,7 @@ impl At {
     }
 
     /// What is kept of a node's older metrics, the latest last.
-    pub async fn metrics_history(
-        &self,
-        node_id: &NodeId,
-    ) -> Result<Vec<MetricsSample>, ReadError> {
+    pub async fn metrics_history(&self, node_id: &NodeId) -> Result<Vec<MetricsSample>, ReadError> {
         let entry = bindings::storage().registry().metrics_history();
         let of = (node_id.clone().into(),);
         Ok(self.value("Registry.MetricsHistory", entry, of, true).await?.unwrap_or_default())

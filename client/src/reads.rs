@@ -277,6 +277,9 @@ impl At {
     }
 }
 
-pub(crate) fn decode<Answer: Decode>(what: &'static str, bytes: &[u8]) -> Result<Answer, ReadError> {
+pub(crate) fn decode<Answer: Decode>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<Answer, ReadError> {
     Answer::decode(&mut &*bytes).map_err(|error| ReadError::Decode { what, error })
 }
