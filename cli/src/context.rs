@@ -223,7 +223,7 @@ impl Context {
 }
 
 /// 0x and 64 digits.
-fn genesis_of(text: &str) -> Result<Hash, Failure> {
+pub fn genesis_of(text: &str) -> Result<Hash, Failure> {
     let digits = text.strip_prefix("0x").unwrap_or_default().to_ascii_lowercase();
     let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok();
     let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());

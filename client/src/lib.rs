@@ -23,7 +23,8 @@ mod submitter;
 
 pub use call::{Call, CallError};
 pub use chain::{
-    Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Standing,
+    Block, Chain, ChainOptions, ConnectError, Connection, EncodeError, EndpointError, Finalized,
+    Standing,
 };
 pub use events::Happened;
 pub use key::{KeyError, WorkerKey};

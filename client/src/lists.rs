@@ -68,6 +68,12 @@ impl At {
         Ok(self.value("Compute.Credits", entry, of, true).await?.unwrap_or_default())
     }
 
+    /// The account that may do what only the chain's admin may.
+    pub async fn admin(&self) -> Result<Option<AccountId>, ReadError> {
+        let entry = bindings::storage().sudo().key();
+        self.value("Sudo.Key", entry, (), false).await
+    }
+
     /// Whose a request is.
     pub async fn owner_of(&self, request_id: RequestId) -> Result<Option<AccountId>, ReadError> {
         let entry = bindings::storage().compute().request_owner();

@@ -1,9 +1,12 @@
 //! The commands, one file each.
 
+mod chain;
+mod image;
 mod images;
 mod miner;
 mod nodes;
 mod operate;
+mod own;
 mod plans;
 mod quote;
 mod reach;
@@ -74,6 +77,14 @@ pub enum Command {
     Reach(reach::Command),
     /// Keep a miner's nodes.
     Miner(miner::Args),
+    /// Put images on the market.
+    Image(image::Args),
+    /// The chains that the settings name.
+    Chain(chain::Args),
+    /// Completions for a shell, to standard output.
+    Completions(own::CompletionsArgs),
+    /// Manual pages.
+    Man(own::ManArgs),
 }
 
 /// Does it.
@@ -97,5 +108,12 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Evacuate(args) => operate::evacuate(context, args).await,
         Command::Reach(command) => reach::run(context, command).await,
         Command::Miner(args) => miner::run(context, args).await,
+        Command::Image(args) => image::run(context, args).await,
+        Command::Chain(args) => chain::run(context, args),
+        Command::Completions(args) => {
+            own::completions(&args);
+            Ok(())
+        }
+        Command::Man(args) => own::man(&args),
     }
 }

@@ -21,7 +21,7 @@ use quarry_client::{
 use quarry_primitives::{
     api::{ApiError, FoundNode, Quote, VmView},
     request::{
-        Cid, ComputeRequestStatus, ImageMetadata, IpWish, Params, Placement, Plan, PlanId, VmName,
+        ComputeRequestStatus, ImageMetadata, IpWish, Params, Placement, Plan, PlanId, VmName,
     },
     text::Text,
     Balance, BlockNumber, NodeId, RequestId,
@@ -191,7 +191,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     context.confirm(&format!("Rent it, as {account}?"))?;
     let cloud_init = match (&args.cloud_init, &args.cloud_init_cid) {
         (Some(file), _) => Some(user_data::add(context, file).await?),
-        (None, Some(cid)) => Some(cid_of(cid)?),
+        (None, Some(cid)) => Some(user_data::as_text(cid)?),
         (None, None) => None,
     };
     let genesis = context.genesis().await?;
@@ -269,7 +269,7 @@ async fn prepare(context: &Context, args: &Args) -> Result<Order, Failure> {
             country.map_err(|error| Failure::Usage(format!("rent.country: {error}")))?;
     }
     let filter = nodes::filter(plan.resources, &wanted);
-    let named = args.node.as_deref().map(|node| node_id(node)).transpose()?;
+    let named = args.node.as_deref().map(node_id).transpose()?;
     let found = match &named {
         Some(node_id) => named_node(&now, *plan_id, node_id, &filter).await?,
         None => best_node(context, &now, &filter).await?,
@@ -367,7 +367,7 @@ async fn named_node(
         let why = format!(
             "{node_id} does not take it at that price, in that country, or with an address"
         );
-        Failure::refused_because(why, format!("see `quarry quote`, or `quarry nodes` for others"))
+        Failure::refused_because(why, "see `quarry quote`, or `quarry nodes` for others")
     };
     found.ok_or_else(unfit).map(Some)
 }
@@ -397,10 +397,6 @@ fn nobody(
         format!("no node takes {what} now"),
         format!("see `quarry nodes` for what there is, or ask for it all the same with {retry}"),
     )
-}
-
-fn cid_of(text: &str) -> Result<Cid, Failure> {
-    Text::try_from(text).map_err(|_| Failure::refused("Compute.InvalidCloudInitCid"))
 }
 
 impl Order {
