@@ -113,19 +113,24 @@ async function life(t) {
     });
 
     await step('a key that leaves the chain ends its session, and leaves the guest too', async () => {
+      await worker.waitForLine(/the guest lets in whom the chain names/);
       await port.inGuest(id, key, `echo '${other.publicKey}' >> .ssh/authorized_keys`);
       const open = port.open(id, key, 'stats --json --follow');
       await open.waitForLine(/running/);
       await market.do(tenant, market.api.tx.compute.setSshKeys(id, [next.publicKey]));
       assert.equal((await open.ended).code, 255);
       assert.match(open.stderr, /no longer lets in/);
-      const { stdout } = await until('the new key gets in', async (seen) => {
+      await until('the new key gets in, and the former is gone', async (seen) => {
         const answer = await port.inGuest(id, next, 'cat .ssh/authorized_keys');
-        seen(answer.stderr);
-        return answer.code === 0 && !answer.stdout.includes(key.publicKey) && answer;
+        seen(answer.stderr + answer.stdout);
+        return answer.code === 0 && !answer.stdout.includes(key.publicKey);
       }, { within: 60 * SECONDS, every: 1_000 });
-      assert.ok(stdout.includes(next.publicKey));
-      assert.ok(stdout.includes(other.publicKey), 'what the tenant added by hand stays');
+      await port.inGuest(id, next, "echo '# by hand' >> .ssh/authorized_keys");
+      const { stdout } = await port.inGuest(id, next, 'cat .ssh/authorized_keys');
+      const lines = stdout.split('\n');
+      assert.ok(lines.includes(next.publicKey), stdout);
+      assert.ok(lines.includes(other.publicKey), `what the tenant added by hand stays: ${stdout}`);
+      assert.ok(lines.includes('# by hand'), `what the tenant adds now has its own line: ${stdout}`);
       assert.match((await port.session(id, key, 'stats')).stderr, /Permission denied/);
     });
 

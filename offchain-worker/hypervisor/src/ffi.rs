@@ -224,6 +224,29 @@ pub(crate) fn limit_agent(domain: &Domain, patience: Duration) -> Result<(), Err
     Ok(())
 }
 
+/// The keys that log in as that user, as the guest's agent reads them.
+pub(crate) fn authorized_keys(domain: &Domain, user: &str) -> Result<Vec<String>, Error> {
+    let user = CString::new(user)?;
+    let mut list: *mut *mut c_char = ptr::null_mut();
+    // SAFETY: the domain is valid, the text ends with NUL, and libvirt writes a list of its own.
+    let count = unsafe {
+        sys::virDomainAuthorizedSSHKeysGet(domain.as_ptr(), user.as_ptr(), &mut list, 0)
+    };
+    let Ok(count) = usize::try_from(count) else { return Err(Error::last_error()) };
+    let mut keys = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: libvirt made that many texts, each ours to free, as the list is.
+        unsafe {
+            let text = *list.add(index);
+            keys.push(CStr::from_ptr(text).to_string_lossy().into_owned());
+            libc::free(text.cast());
+        }
+    }
+    // SAFETY: libvirt made it for us to free; a null one is left alone.
+    unsafe { libc::free(list.cast()) };
+    Ok(keys)
+}
+
 /// Has the guest's agent change the keys that log in as that user.
 pub(crate) fn change_authorized_keys(
     domain: &Domain,

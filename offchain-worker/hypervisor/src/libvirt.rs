@@ -258,8 +258,26 @@ impl Hypervisor for Libvirt {
             || Err(Error::NoDomain(uuid)),
             |_, handle| {
                 ffi::limit_agent(&handle, AGENT_PATIENCE)?;
-                ffi::change_authorized_keys(&handle, user, add, ffi::Keys::Add)?;
-                Ok(ffi::change_authorized_keys(&handle, user, remove, ffi::Keys::Remove)?)
+                let change = |keys: &[String], how| {
+                    ffi::change_authorized_keys(&handle, user, keys, how)
+                };
+                let (mut add, mut remove) = (add.to_vec(), remove.to_vec());
+                // There is no such list before somebody was let in.
+                if let Ok(there) = ffi::authorized_keys(&handle, user) {
+                    add.retain(|key| !there.contains(key));
+                    remove.retain(|key| there.contains(key));
+                }
+                // The agent writes the whole file, over what is written to it at the same time.
+                if add.is_empty() && remove.is_empty() {
+                    return Ok(());
+                }
+                change(&add, ffi::Keys::Add)?;
+                // It leaves the last line without an end, to which the tenant's next key would be joined: an
+                // empty line at the end is one.
+                let end = String::new();
+                remove.push(end.clone());
+                change(&remove, ffi::Keys::Remove)?;
+                Ok(change(&[end], ffi::Keys::Add)?)
             },
         )
     }
