@@ -229,9 +229,8 @@ pub(crate) fn authorized_keys(domain: &Domain, user: &str) -> Result<Vec<String>
     let user = CString::new(user)?;
     let mut list: *mut *mut c_char = ptr::null_mut();
     // SAFETY: the domain is valid, the text ends with NUL, and libvirt writes a list of its own.
-    let count = unsafe {
-        sys::virDomainAuthorizedSSHKeysGet(domain.as_ptr(), user.as_ptr(), &mut list, 0)
-    };
+    let count =
+        unsafe { sys::virDomainAuthorizedSSHKeysGet(domain.as_ptr(), user.as_ptr(), &mut list, 0) };
     let Ok(count) = usize::try_from(count) else { return Err(Error::last_error()) };
     let mut keys = Vec::with_capacity(count);
     for index in 0..count {

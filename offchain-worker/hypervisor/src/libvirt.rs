@@ -258,9 +258,8 @@ impl Hypervisor for Libvirt {
             || Err(Error::NoDomain(uuid)),
             |_, handle| {
                 ffi::limit_agent(&handle, AGENT_PATIENCE)?;
-                let change = |keys: &[String], how| {
-                    ffi::change_authorized_keys(&handle, user, keys, how)
-                };
+                let change =
+                    |keys: &[String], how| ffi::change_authorized_keys(&handle, user, keys, how);
                 let (mut add, mut remove) = (add.to_vec(), remove.to_vec());
                 // There is no such list before somebody was let in.
                 if let Ok(there) = ffi::authorized_keys(&handle, user) {
