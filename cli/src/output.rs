@@ -5,6 +5,7 @@ use comfy_table::{presets::NOTHING, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{
+    cell::RefCell,
     env,
     future::Future,
     io::{self, IsTerminal, Write},
@@ -139,60 +140,69 @@ impl Output {
 
     /// Waits, and says for what: at once on a terminal, else when it takes a while.
     pub async fn waiting<Answer>(&self, what: &str, task: impl Future<Output = Answer>) -> Answer {
-        let waiting = self.wait(what);
-        tokio::pin!(task);
-        if !self.moving {
-            tokio::select! {
-                answer = &mut task => return answer,
-                () = tokio::time::sleep(SILENCE) => self.aside(&format!("waiting for {what}")),
-            }
+        if self.moving {
+            let _wait = self.wait(what);
+            return task.await;
         }
-        let answer = task.await;
-        waiting.end();
-        answer
+        tokio::pin!(task);
+        tokio::select! {
+            answer = &mut task => return answer,
+            () = tokio::time::sleep(SILENCE) => self.aside(&format!("waiting for {what}")),
+        }
+        task.await
     }
 
-    /// A display of what is waited for, whose words can change. Says nothing without a terminal.
-    pub fn wait(&self, what: &str) -> Wait {
-        let bar = match self.moving {
-            true => ProgressBar::new_spinner(),
-            false => ProgressBar::hidden(),
-        };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(TICK);
-        let wait = Wait { bar };
+    /// A display of what is waited for, until it is dropped. Its words can change; without a terminal
+    /// each is a line.
+    pub fn wait(&self, what: &str) -> Wait<'_> {
+        let bar = self.moving.then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        let wait = Wait { out: self, bar, words: RefCell::default() };
         wait.is_for(what);
         wait
     }
 }
 
-/// What is waited for, on a terminal.
-pub struct Wait {
-    bar: ProgressBar,
+/// What is waited for.
+pub struct Wait<'a> {
+    out: &'a Output,
+    bar: Option<ProgressBar>,
+    words: RefCell<String>,
 }
 
-impl Wait {
+impl Wait<'_> {
     /// Changes the words.
     pub fn is_for(&self, what: &str) {
-        self.bar.set_message(format!("waiting for {what}"));
+        if *self.words.borrow() == what {
+            return;
+        }
+        self.words.replace(what.to_owned());
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("waiting for {what}")),
+            None => self.out.aside(&format!("waiting for {what}")),
+        }
     }
 
     /// Writes lines without disturbing the display.
     pub fn suspend<Answer>(&self, write: impl FnOnce() -> Answer) -> Answer {
-        self.bar.suspend(write)
-    }
-
-    /// Takes the display away.
-    pub fn end(self) {
-        self.bar.finish_and_clear();
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 }
 
-impl Drop for Wait {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -55,7 +55,7 @@ describe('an account', () => {
     assert.match(stderr, message);
     assert.equal(stdout, '');
   };
-  const listed = async () => JSON.parse(await does('key', 'list', '--json'));
+  const listed = async () => JSON.parse(await does('key', 'list', '--json')).keys;
 
   /** Unlocks it with polkadot.js, and has it sign what the first pair's account verifies. */
   function opensTo(account, json, secret) {

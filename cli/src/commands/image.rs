@@ -47,7 +47,7 @@ enum Command {
 /// Which image.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  quarry image add debian.qcow2 --name debian-12 --url https://images.example/debian-12.qcow2\n  quarry image add debian.qcow2 --name debian-12 --store /srv/images"
+    after_help = "Examples:\n  quarry image add debian.qcow2 --name debian-12 --from https://images.example/debian-12.qcow2\n  quarry image add debian.qcow2 --name debian-12 --store /srv/images"
 )]
 struct AddArgs {
     /// The image's file: qcow2 or raw.
@@ -58,9 +58,9 @@ struct AddArgs {
     name: Option<String>,
     /// Where the nodes get it: https:// or ipfs://.
     #[arg(long, value_name = "URL", required_unless_present = "store")]
-    url: Option<String>,
+    from: Option<String>,
     /// Copy it to this folder, which the nodes' images.local_dir names; they then need no URL.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "url")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "from")]
     store: Option<PathBuf>,
     /// How it is arranged (by its first bytes).
     #[arg(long, value_enum)]
@@ -122,10 +122,10 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         Some(name) => name.clone(),
         None => args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
-    let url = match (&args.url, &args.store) {
+    let url = match (&args.from, &args.store) {
         (Some(url), _) => url.clone(),
         (None, Some(_)) => format!("file:///{name}.{}", looked.ending()),
-        (None, None) => return Err(Failure::Usage("name --url or --store".into())),
+        (None, None) => return Err(Failure::Usage("name --from or --store".into())),
     };
     let supersedes = args.supersedes.as_deref().map(Text::try_from).transpose();
     let metadata = ImageMetadata {

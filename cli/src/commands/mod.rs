@@ -3,6 +3,7 @@
 mod chain;
 mod image;
 mod images;
+mod key;
 mod miner;
 mod nodes;
 mod operate;
@@ -77,6 +78,8 @@ pub enum Command {
     Reach(reach::Command),
     /// Keep a miner's nodes.
     Miner(miner::Args),
+    /// Make, take and give accounts' keys.
+    Key(key::Args),
     /// Put images on the market.
     Image(image::Args),
     /// The chains that the settings name.
@@ -108,6 +111,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Evacuate(args) => operate::evacuate(context, args).await,
         Command::Reach(command) => reach::run(context, command).await,
         Command::Miner(args) => miner::run(context, args).await,
+        Command::Key(args) => key::run(context, args),
         Command::Image(args) => image::run(context, args).await,
         Command::Chain(args) => chain::run(context, args),
         Command::Completions(args) => {

@@ -234,14 +234,8 @@ async fn settled(
     let mut finalized = chain.finalized();
     let before = first.as_ref().and_then(failure_of);
     let mut vm = first;
-    let waiting = context.out.wait(&format!("the node to carry out {what}"));
-    let mut said = false;
-    let begun = Instant::now();
+    let wait = context.out.wait(&format!("the node to carry out {what}"));
     while vm.as_ref().is_some_and(is_under_way) {
-        if !said && begun.elapsed() > Duration::from_secs(5) && !context.out.is_live() {
-            said = true;
-            context.out.aside(&format!("waiting for the node to carry out {what}"));
-        }
         tokio::select! {
             _ = finalized.changed() => {}
             _ = tokio::signal::ctrl_c() => {
@@ -255,7 +249,7 @@ async fn settled(
             vm = chain.at(hash).vm(id).await?;
         }
     }
-    waiting.end();
+    drop(wait);
     match vm.as_ref().and_then(failure_of) {
         Some(why) if before.as_ref() != Some(&why) => {
             Err(Failure::refused_because(format!("{what} failed: {why}"), ""))

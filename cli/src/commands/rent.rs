@@ -73,12 +73,21 @@ pub struct Args {
     /// Ask for it although no node takes it now: the first one that can will.
     #[arg(long)]
     wait: bool,
-    /// Return when the VM's request is accepted, not when it is ready.
-    #[arg(long)]
-    no_wait: bool,
+    /// Return when it is so far: accepted by the chain, running, or ready, when its guest answers by ssh.
+    #[arg(long, value_enum, default_value_t)]
+    until: Until,
     /// Only show what it would cost.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// How far the way goes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum Until {
+    Accepted,
+    Running,
+    #[default]
+    Ready,
 }
 
 /// What will be asked for.
@@ -220,11 +229,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut progress = Progress::new(context, id, begun, asked);
     progress
         .step("accepted", &format!("VM {id} ({}), in block {}", order.name, included.block.number));
-    if !args.no_wait {
-        if context.is_interrupted() {
-            return Err(progress.left());
-        }
-        progress.follow().await?;
+    if context.is_interrupted() {
+        return Err(progress.left());
+    }
+    if args.until != Until::Accepted && progress.until_running().await? && args.until == Until::Ready {
+        progress.until_ready().await?;
     }
     let vm = context.now().await?.vm(id).await?;
     let vm = vm.ok_or_else(|| Failure::NotFound(format!("VM {id} is gone")))?;
@@ -425,7 +434,7 @@ struct Progress<'a> {
     begun: Instant,
     last: Instant,
     steps: Vec<Step>,
-    wait: Option<Wait>,
+    wait: Option<Wait<'a>>,
 }
 
 impl<'a> Progress<'a> {
@@ -468,12 +477,8 @@ impl<'a> Progress<'a> {
         ))
     }
 
-    /// Waits for what the chain says, and then for the guest. Ctrl-C ends the wait, and not the VM.
-    async fn follow(&mut self) -> Result<(), Failure> {
-        let running = self.until_running().await?;
-        if !running {
-            return Ok(());
-        }
+    /// Waits for the guest. Ctrl-C ends the wait, and not the VM.
+    async fn until_ready(&mut self) -> Result<(), Failure> {
         self.waits_for("the guest to answer by ssh");
         let ready = reach::until_ready(self.context, self.id);
         let answer = tokio::select! {
@@ -490,6 +495,7 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
+    /// Waits for what the chain says. Ctrl-C ends the wait, and not the VM.
     async fn until_running(&mut self) -> Result<bool, Failure> {
         let chain = self.context.chain().await?;
         let mut finalized = chain.finalized();
