@@ -99,9 +99,10 @@ export class Market {
   }
 
   /** The file of a chain spec that funds this market's accounts and its hosts' miners. */
-  chainSpec({ hosts, params = {}, plans = [] }) {
+  chainSpec({ hosts, params = {}, plans = [], chainType = 'Development' }) {
     const funded = [...this.#accounts, ...hosts.map(({ miner }) => miner)];
-    return chainLike('dev', ({ balances, compute, validators }) => {
+    return chainLike('dev', ({ balances, compute, validators }, spec) => {
+      spec.chainType = chainType;
       balances.balances.push(...funded.map(({ address }) => [address, Number(FUNDS)]));
       compute.params = { ...PARAMS, ...params };
       compute.plans.push(...plans);
