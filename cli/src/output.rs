@@ -82,7 +82,8 @@ impl Output {
         let (out, aside) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
             json,
-            quiet,
+            // Programs find nothing but an error there.
+            quiet: quiet || (json && !aside),
             moving: aside && !dumb && !quiet,
             paint: Paint(out && !plain && !json),
             paint_aside: Paint(aside && !plain),

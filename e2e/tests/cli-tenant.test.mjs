@@ -41,7 +41,7 @@ describe('quarry for tenants', () => {
   });
 
   const as = (args, { uri = '//market/tenant', url = market.node.url, ...options } = {}) => (
-    quarry([...args, '--url', url, ...(uri ? ['--uri', uri] : [])], options)
+    quarry([...args, ...(url ? ['--url', url] : []), ...(uri ? ['--uri', uri] : [])], options)
   );
   const does = async (...args) => {
     const { code, stdout, stderr, commandLine } = await as(args, PATIENT);
@@ -272,7 +272,8 @@ describe('quarry for tenants', () => {
   test('Ctrl-C in the middle of a rent loses nothing: it says which VM goes on', async () => {
     const args = ['rent', '--plan', 'tiny', '--ssh-key', KEY, '--until', 'running', '--url', market.node.url, '--uri', '//market/tenant'];
     const early = await quarryOnTerminal(args, [['Rent it, as .*\\?', '\u0003']], PATIENT);
-    assert.equal(early.code, -2, 'nothing was sent yet, so the signal ends it');
+    assert.notEqual(early.code, 0);
+    assert.doesNotMatch(early.shown, /was sent/);
     const left = await quarryOnTerminal(args, [
       ['Rent it, as .*\\?', 'y'], ['waiting for the chain to take the request', '\u0003'],
     ], PATIENT);
@@ -321,7 +322,7 @@ describe('quarry for tenants', () => {
   test('a chain that does not answer, is another one, or is none to develop on', async () => {
     const nowhere = `ws://127.0.0.1:${await freePort()}`;
     await refuses(5, /does not answer within 2 s/, ['plans', '--timeout', '2'], { url: nowhere });
-    await refuses(2, /no chain "main" in the settings/, ['plans', '--chain', 'main'], { url: undefined });
+    await refuses(2, /no chain "main" in the settings/, ['plans', '--chain', 'main'], { url: null });
     const live = await startChainNode({ args: ['--dev', '--chain', await market.chainSpec({ hosts: [], chainType: 'Live' })] });
     try {
       await refuses(2, /--uri is for keys of development chains/, ['rent', '--yes'], { url: live.url });
