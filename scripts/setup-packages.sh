@@ -1,19 +1,24 @@
 # Sourced by scripts/setup: packages of Debian and Ubuntu.
 # shellcheck shell=bash
 
-# shellcheck disable=SC2034 # both are for scripts/setup
+# shellcheck disable=SC2034 # all are for scripts/setup
 build_packages=(
     build-essential clang lld libclang-dev cmake pkg-config libssl-dev libvirt-dev protobuf-compiler
     git curl ca-certificates iproute2
 )
 # shellcheck disable=SC2034
-test_packages=(
-    shellcheck openssh-client
-    libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ebtables iptables
-    # promtool, for the rules in ops/
-    prometheus
+guest_packages=(
+    openssh-client util-linux
+    libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ebtables iptables slirp4netns
     # scripts/guest-images
     mmdebstrap debian-archive-keyring cpio e2fsprogs fdisk dosfstools mtools syslinux syslinux-common
+)
+# shellcheck disable=SC2034
+test_packages=(
+    "${guest_packages[@]}"
+    shellcheck
+    # promtool, for the rules in ops/
+    prometheus
 )
 
 require_known_system() {
