@@ -34,6 +34,8 @@ own_libvirt() {
     for place in etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
         mkdir -p "/run/quarry/$place"
     done
+    # The one folder that libvirt expects from its package.
+    mkdir /run/quarry/var/lib/libvirt/dnsmasq
     cp -a /etc/libvirt/nwfilter "/run/quarry/etc/libvirt/"
     # Only root gets to its socket; and what the machine's security modules know of libvirt does not hold here.
     printf 'auth_unix_ro = "none"\nauth_unix_rw = "none"\n' >/run/quarry/etc/libvirt/libvirtd.conf

@@ -1,0 +1,226 @@
+// scripts/dev as a newcomer meets it: from the first line to a shell in a VM, to Ctrl-C, and to what is left then.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { AccessPort, accessKeyOf } from '../lib/access.mjs';
+import { quarryNode } from '../lib/binary.mjs';
+import { connect, developmentAccount, eventOf, submit } from '../lib/chain.mjs';
+import { planId } from '../lib/market.mjs';
+import { endAll } from '../lib/ours.mjs';
+import { occupyPort } from '../lib/port.mjs';
+import { Process, run } from '../lib/process.mjs';
+import { workerProgram } from '../lib/quarry-worker.mjs';
+import { newSshKey } from '../lib/ssh.mjs';
+import { Hopeless, SECONDS, until } from '../lib/until.mjs';
+
+const SCRIPT = join(import.meta.dirname, '..', '..', 'scripts', 'dev');
+const RUNS = join(homedir(), '.cache', 'quarry', 'dev');
+const NODE = 'dev-1';
+const PREPAID_BLOCKS = 2_000;
+const MAX_PRICE = 10_000_000n;
+
+const started = [];
+after(async () => {
+  await Promise.all(started.map((dev) => dev.api?.disconnect()));
+  await endAll();
+});
+
+const programs = () => ({ QUARRY_NODE: quarryNode(), QUARRY_WORKER: workerProgram() });
+
+/** scripts/dev on any free port, with what it has started. */
+class Dev {
+  #tree = new Map();
+
+  constructor(...args) {
+    this.process = new Process(SCRIPT, ['--rpc-port', '0', ...args], { name: 'dev', env: programs() });
+    started.push(this);
+  }
+
+  async isUp() {
+    const within = 300 * SECONDS;
+    [, this.url] = await this.process.waitForLine(/^ {2}RPC +(ws:\S+)/, { within });
+    [, this.logs] = await this.process.waitForLine(/^ {2}logs +(\S+)/, { within });
+    this.#look();
+    [this.run] = this.processes(/main\.mjs/).map(({ command }) => /--run (\S+)/.exec(command)?.[1]).filter(Boolean);
+    this.api = await connect(this.url);
+    return this;
+  }
+
+  /** Remembers all its processes: in a sandbox they are all its descendants. */
+  #look() {
+    const all = processes();
+    const below = (pid) => all.filter(({ parent }) => parent === pid).flatMap((child) => [child, ...below(child.pid)]);
+    for (const process of below(this.process.pid)) this.#tree.set(process.id, process);
+  }
+
+  processes(pattern) {
+    this.#look();
+    return [...this.#tree.values()].filter(({ command }) => pattern.test(command));
+  }
+
+  /** What is there of it, one line each. */
+  left() {
+    const alive = processes().filter(({ id }) => this.#tree.has(id)).map(({ pid, command }) => `process ${pid}: ${command}`);
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(this.run));
+    return [...alive, ...mounts, ...(existsSync(this.run) ? [`folder ${this.run}`] : [])];
+  }
+
+  async leavesNothing() {
+    await until('nothing is left', (seen) => {
+      const left = this.left();
+      seen(left.join('\n'));
+      return left.length === 0;
+    }, { within: 20 * SECONDS });
+  }
+
+  /** Of an end that the test brings about, polkadot.js need not tell. */
+  async forget() {
+    this.#look();
+    await this.api.disconnect();
+  }
+
+  async ctrlC() {
+    await this.forget();
+    const begin = Date.now();
+    this.process.signal('SIGINT');
+    const end = await this.process.ended;
+    assert.deepEqual(end, { code: 0, signal: null }, this.process.tail());
+    assert.equal(this.process.lines.at(-1), 'dev: stopped');
+    return (Date.now() - begin) / SECONDS;
+  }
+}
+
+function processes() {
+  return readdirSync('/proc').map(Number).filter((pid) => pid > 0).flatMap((pid) => {
+    try {
+      // The command, in brackets, may itself hold spaces and brackets.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      return [{ pid, id: `${pid} since ${fields[19]}`, parent: Number(fields[1]), command }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** What scripts/dev might leave on the machine itself. */
+function machine() {
+  const ip = (...args) => JSON.parse(execFileSync('ip', ['-json', ...args], { encoding: 'utf8' }));
+  const list = (path) => (existsSync(path) ? readdirSync(path).sort() : 'none');
+  return {
+    links: ip('link').map(({ ifname }) => ifname),
+    routes: ip('route', 'show', 'table', 'all').map(({ dst, dev }) => `${dst} ${dev}`),
+    namespaces: readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(' - nsfs ')),
+    libvirt: ['/run/libvirt/qemu', '/etc/libvirt/qemu', '/var/lib/libvirt/qemu', '/var/log/libvirt/qemu'].map(list),
+    groups: readdirSync('/sys/fs/cgroup').flatMap((controller) => readdirSync(join('/sys/fs/cgroup', controller)))
+      .filter((name) => /machine|qemu|libvirt/.test(name)),
+  };
+}
+
+/** Alice rents by what `quarry rent` does with no options, and waits until the VM runs: its number and its key. */
+async function rent({ api }, { within }) {
+  const alice = developmentAccount('//Alice');
+  const key = newSshKey('alice');
+  const nowhere = { minerId: null, country: null };
+  const wish = api.tx.compute.createComputeRequest('first', planId('small'), 'debian-12', [key.publicKey], null, nowhere, MAX_PRICE, PREPAID_BLOCKS, 'None');
+  const { requestId: id } = eventOf(await submit(api, wish, alice), 'compute.ComputeRequestCreated');
+  await until(`request ${id} runs`, async (seen) => {
+    const { status, lastFailure } = (await api.query.compute.computeRequests(alice.address, id)).unwrap();
+    seen(status.type);
+    if (lastFailure.isSome) throw new Hopeless(`request ${id} failed: ${lastFailure.toHuman()}`);
+    return status.isRunning;
+  }, { within });
+  return { id, key };
+}
+
+/** Runs a command in the VM, by way of the node's port, with the host keys that the chain names. */
+async function inGuest({ api }, { id, key }, command) {
+  const { access } = (await api.query.registry.nodes(NODE)).unwrap();
+  const [, address, port] = /^(.*):(\d+)$/.exec(access.endpoint.toUtf8());
+  const { sshHostKey } = (await api.query.compute.minerComputeRequests(NODE, id)).unwrap();
+  const node = new AccessPort({ address, port, hostKey: await accessKeyOf(api, NODE), guestKey: sshHostKey.unwrap().toU8a() });
+  return until('a shell in the VM', async (seen) => {
+    const { code, stdout, stderr } = await node.inGuest(String(id), key, command);
+    seen(stderr.trim());
+    return code === 0 && stdout;
+  }, { within: 300 * SECONDS, every: 2 * SECONDS });
+}
+
+async function remove({ api }, { id }) {
+  await submit(api, api.tx.compute.requestComputeDelete(id), developmentAccount('//Alice'));
+  await until('the VM is gone', async () => (await api.query.compute.requestOwner(id)).isNone, { within: 120 * SECONDS });
+}
+
+describe('scripts/dev', { concurrency: false }, () => {
+  test('the first hour: a shell in a real guest, and nothing left after Ctrl-C', { timeout: 20 * 60 * SECONDS }, async () => {
+    const before = machine();
+    const dev = await new Dev().isUp();
+    const vm = await rent(dev, { within: 120 * SECONDS });
+    assert.match(await inGuest(dev, vm, 'uname -a; id -un'), /^Linux first .*\nquarry\n$/);
+    await dev.process.waitForLine(new RegExp(`^ +VM ${vm.id} +first +debian-12 .* running since`));
+    assert.equal(dev.processes(/qemu-system/).length, 1);
+    await remove(dev, vm);
+    await dev.process.waitForLine(new RegExp(`^ +VM ${vm.id} +gone`));
+    const second = await rent(dev, { within: 120 * SECONDS });
+    assert.equal(dev.processes(/qemu-system.*quarry-1-/).length, 1, `the guest of ${second.id} runs when the plug is pulled`);
+    const seconds = await dev.ctrlC();
+    assert.ok(seconds < 15, `it took ${seconds} s to stop`);
+    assert.deepEqual(dev.left(), []);
+    assert.deepEqual(machine(), before);
+  });
+
+  test('two at the same time, of which one’s heart and the other’s head are killed', { timeout: 15 * 60 * SECONDS }, async () => {
+    const before = machine();
+    const [one, two] = await Promise.all([new Dev().isUp(), new Dev().isUp()]);
+    const endpointOf = async ({ api }) => (await api.query.registry.nodes(NODE)).unwrap().access.endpoint.toUtf8();
+    assert.notEqual(await endpointOf(one), await endpointOf(two));
+
+    await one.forget();
+    const [{ pid }] = one.processes(/^\S*node \S+main\.mjs/);
+    process.kill(pid, 'SIGKILL');
+    assert.equal((await one.process.ended).code, 1, one.process.tail());
+    await one.leavesNothing();
+
+    await two.forget();
+    await two.process.kill();
+    await two.leavesNothing();
+    assert.deepEqual(machine(), before);
+    assert.equal(existsSync(RUNS) && readdirSync(RUNS).length > 0, false);
+  });
+
+  test('a part that ends by itself ends the rest, and it says which', { timeout: 10 * 60 * SECONDS }, async () => {
+    const dev = await new Dev('--test-driver').isUp();
+    await dev.forget();
+    const [{ pid }] = dev.processes(/quarry-worker run/);
+    process.kill(pid, 'SIGKILL');
+    assert.equal((await dev.process.ended).code, 1);
+    assert.match(dev.process.stderr, /worker: ended by itself, by SIGKILL\. The last lines of \S+\/worker\.log:\n +\| /);
+    assert.deepEqual(dev.left(), []);
+  });
+
+  test('on the test driver VMs run in name only', { timeout: 10 * 60 * SECONDS }, async () => {
+    const dev = await new Dev('--test-driver').isUp();
+    await remove(dev, await rent(dev, { within: 120 * SECONDS }));
+    await dev.ctrlC();
+    assert.deepEqual(dev.left(), []);
+  });
+
+  test('with --chain-only there is a chain, with the options that were given to it', { timeout: 5 * 60 * SECONDS }, async () => {
+    const dev = await new Dev('--chain-only', '--log', '--', '--name', 'mine').isUp();
+    assert.equal((await dev.api.query.registry.nodes(NODE)).isNone, true);
+    await dev.process.waitForLine(/Node name: mine/);
+    await dev.ctrlC();
+    assert.deepEqual(dev.left(), []);
+  });
+
+  test('it says which port is taken', async () => {
+    const { port, release } = await occupyPort('127.0.0.1');
+    const { code, stderr } = await run(SCRIPT, ['--chain-only', '--rpc-port', String(port)], { name: 'dev', env: programs() });
+    await release();
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`port ${port} is taken.*--rpc-port`));
+  });
+});
