@@ -1,6 +1,7 @@
 // scripts/dev, from the first program on: a chain, a host with a worker, and what they do, for as long as standard input
 // is open and no signal comes.
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect } from '../lib/chain.mjs';
@@ -54,14 +55,19 @@ async function openMarket(parts, api, { port }) {
   return host;
 }
 
+function whatToTry(url, host) {
+  const isUsual = url.endsWith(':9944');
+  if (!host) return ['transfer', 'rent'].map((name) => `node e2e/examples/${name}.mjs${isUsual ? '' : ` ${url}`}`);
+  if (!existsSync(join(given.bin, 'quarry'))) return [];
+  return [`export PATH=${given.bin}:$PATH${isUsual ? '' : ` QUARRY_URL=${url}`}`, 'quarry rent', 'quarry vms', 'quarry ssh ID'];
+}
+
 function banner({ url, log }, host) {
-  const examples = url.endsWith(':9944') ? '' : ` ${url}`;
-  const quarry = join(given.bin, 'quarry');
   const lines = [
     ['RPC', url],
     ...(host ? [['SSH', `${host.endpoint}, to VMs by way of the node: ssh -J ID@${host.endpoint} quarry@vm`]] : []),
     ['logs', host ? given.logs : log],
-    ...(host ? [] : [['try', `node e2e/examples/transfer.mjs${examples}`], ['', `node e2e/examples/rent.mjs${examples}`]]),
+    ...whatToTry(url, host).map((text, index) => [index ? '' : 'try', text]),
     ['stop', 'Ctrl-C'],
   ];
   const title = `Quarry's development ${host ? 'market' : 'chain'} runs.`;

@@ -32,10 +32,10 @@ function nodeLine({ online, takes_vms: takesVms, node: { offer: { capacity }, re
   const state = online ? (takesVms ? 'online' : 'online, takes no new VMs') : 'offline';
   const gib = (mib) => Math.round(mib / 102.4) / 10;
   const used = [
-    `${reserved.vcpus} of ${capacity.vcpus} vCPUs`, `${gib(reserved.memory_mib)} of ${gib(capacity.memory_mib)} GiB memory`,
-    `${reserved.disk_gib} of ${capacity.disk_gib} GiB disk`,
+    `${reserved.vcpus}/${capacity.vcpus} vCPUs`, `${gib(reserved.memory_mib)}/${gib(capacity.memory_mib)} GiB memory`,
+    `${reserved.disk_gib}/${capacity.disk_gib} GiB disk`,
   ];
-  return `node ${NODE_ID}  ${state}  VMs: ${vms}, in use: ${used.join(', ')}`;
+  return `node ${NODE_ID} ${state}, ${vms} VMs: ${used.join(', ')}`;
 }
 
 function vmLine({ request_id: id, name, selected_image: image, resources, status, operation, last_failure: failure }, since) {
