@@ -63,7 +63,7 @@ fn of_compute(error: &str) -> &'static str {
         "MinerExcluded" => "that miner failed this VM before: take another's node",
         "NodeFull" => "the node has less room: take a smaller plan or another node (`quarry nodes`)",
         "TooManyVms" => "the node has as many VMs as it takes: take another (`quarry nodes`)",
-        "PriceAboveMax" => "it would cost more than the highest price: rent with a higher --max-price",
+        "PriceAboveMax" => "it would cost more than was agreed on: rent with a higher --max-price, which leaves room for resizes",
         "RatesRaisedLately" => "the node raised its rates a short while ago: wait",
         "TooManyClaims" => "the node launches as many claimed VMs as it may: wait",
         "PlanNotFound" => "there is no such plan: see `quarry plans`",

@@ -115,6 +115,7 @@ struct Offer {
     node: Option<String>,
     country: Option<String>,
     price: Price,
+    max_price: Price,
     for_seconds: u64,
     prepaid: Qry,
     deposit: Option<Qry>,
@@ -137,11 +138,16 @@ impl Show for Offer {
         ));
         let price =
             if self.at_most { format!("at most {}", self.price) } else { self.price.to_string() };
+        let at_most = match self.max_price == self.price {
+            true => String::new(),
+            false => format!("{}, to which a resize may lead", self.max_price),
+        };
         fields([
             ("plan", format!("{} ({})", self.plan, size(&self.resources))),
             ("image", self.image.clone()),
             ("node", node),
             ("price", price),
+            ("at most", at_most),
             ("prepaid", format!("{} for {span} {reserve}", self.prepaid.with_symbol())),
             (
                 "deposit",
@@ -232,7 +238,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if context.is_interrupted() {
         return Err(progress.left());
     }
-    if args.until != Until::Accepted && progress.until_running().await? && args.until == Until::Ready {
+    if args.until != Until::Accepted
+        && progress.until_running().await?
+        && args.until == Until::Ready
+    {
         progress.until_ready().await?;
     }
     let vm = context.now().await?.vm(id).await?;
@@ -250,6 +259,15 @@ async fn summary(context: &Context, vm: &VmView) -> Result<Summary, Failure> {
         None => None,
     };
     Ok(Summary::new(vm, &now.plans().await?, node.as_ref()))
+}
+
+/// The chain holds the highest price for each block: so many of them as pay for the time at the real one.
+fn prepaid_blocks(blocks: BlockNumber, price: Balance, max_price: Balance) -> BlockNumber {
+    if max_price == 0 {
+        return blocks;
+    }
+    let paid = price.saturating_mul(blocks.into());
+    BlockNumber::try_from(paid.div_ceil(max_price)).unwrap_or(blocks).min(blocks)
 }
 
 /// Looks for what was asked for, and for the best node.
@@ -290,20 +308,22 @@ async fn prepare(context: &Context, args: &Args) -> Result<Order, Failure> {
     if found.is_none() && !args.wait {
         return Err(nobody(args, &plan.resources, &wanted));
     }
-    // What it costs at the node that was found is what is agreed on, and no more.
+    // Without a highest price, what it costs at the node that was found is agreed on, and no more.
     let max_price = match (&found, wanted.max_price) {
-        (Some(found), _) => found.price,
-        (None, Some(price)) => units::per_block(price),
+        (_, Some(price)) => units::per_block(price),
+        (Some(found), None) => found.price,
         (None, None) => {
             return Err(Failure::Usage("--wait needs the highest price: add --max-price".into()))
         }
     };
     let params = now.params().await?;
     let span = args.span.unwrap_or(DEFAULT_SPAN);
-    let prepaid = span.blocks().and_then(|blocks| blocks.checked_add(params.grace_period));
-    let prepaid = prepaid.ok_or_else(|| Failure::refused("Compute.PrepaidTooLong"))?;
+    let blocks = span.blocks().and_then(|blocks| blocks.checked_add(params.grace_period));
+    let blocks = blocks.ok_or_else(|| Failure::refused("Compute.PrepaidTooLong"))?;
     let least = params.grace_period.saturating_add(params.min_lease);
-    if prepaid < least {
+    let price = found.as_ref().map_or(max_price, |found| found.price);
+    let prepaid = prepaid_blocks(blocks, price, max_price).max(least);
+    if blocks < least {
         let shortest = rough(time_of(params.min_lease));
         return Err(Failure::refused_because(
             "Compute.PrepaidTooShort",
@@ -409,6 +429,11 @@ fn nobody(
 }
 
 impl Order {
+    /// What it costs where it will run, or at most.
+    fn price(&self) -> Balance {
+        self.node.as_ref().map_or(self.max_price, |found| found.price)
+    }
+
     fn offer(&self) -> Offer {
         let node = self.node.as_ref().map(|found| &found.node);
         Offer {
@@ -417,7 +442,8 @@ impl Order {
             resources: self.plan.resources,
             node: node.map(|node| node.node_id.to_string()),
             country: node.map(|node| country_text(&node.node.offer.country)),
-            price: Price::per_block(self.max_price),
+            price: Price::per_block(self.price()),
+            max_price: Price::per_block(self.max_price),
             for_seconds: self.span.0.as_secs(),
             prepaid: Qry(self.max_price.saturating_mul(self.prepaid.into())),
             deposit: self.deposit.map(Qry),
@@ -574,5 +600,19 @@ impl Seen {
             self.image = true;
             progress.step("image", "the node has it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_pays_for_the_time_at_the_real_price() {
+        assert_eq!(prepaid_blocks(15_000, 100, 100), 15_000);
+        assert_eq!(prepaid_blocks(15_000, 100, 200), 7_500);
+        assert_eq!(prepaid_blocks(15_000, 100, 199), 7_538);
+        assert_eq!(prepaid_blocks(15_000, 0, 0), 15_000);
+        assert_eq!(prepaid_blocks(15_000, Balance::MAX, 1), 15_000);
     }
 }
