@@ -1,6 +1,11 @@
 //! A call of the chain that is not signed yet.
 
-use crate::{chain::Runtime, hash::hash_of, Config};
+use crate::{
+    chain::{Chain, Runtime},
+    hash::hash_of,
+    reads::ReadError,
+    Config,
+};
 use quarry_primitives::{BlockNumber, Hash, Nonce};
 use std::{fmt, sync::Arc};
 use subxt::{
@@ -94,6 +99,16 @@ impl Call {
         let bytes = signed.map_err(|error| self.failed(&error))?;
         let hash = hash_of(&bytes);
         Ok(Signed { bytes, hash, expires: binding.number.saturating_add(LIFE) })
+    }
+}
+
+impl Chain {
+    /// A call's bytes by the runtime that judges the next block, for those who sign elsewhere.
+    pub fn call_data(&self, payload: &impl Payload) -> Result<Vec<u8>, ReadError> {
+        let session = self.session()?;
+        let runtime = session.runtime();
+        let data = runtime.client.tx().call_data(payload);
+        data.map_err(|error| ReadError::Missing(error.to_string()))
     }
 }
 

@@ -29,10 +29,11 @@ pub use chain::{
 pub use events::Happened;
 pub use key::{KeyError, WorkerKey};
 pub use key_file::KeyFileError;
-pub use reads::{AccountInfo, At, ReadError};
+pub use reads::{AccountInfo, At, BondTerms, ReadError};
 pub use report::Report;
 pub use reports::{Outcome, Reports, ReportsHandle};
 pub use sender::{Refusal, SenderStatus};
+pub use sp_runtime::Perbill;
 pub use submitter::{Included, SubmitError, Submitter};
 
 /// How subxt sees the chain.

@@ -47,6 +47,13 @@ impl At {
         Ok(nodes)
     }
 
+    /// The node that a worker's key works on.
+    pub async fn node_of_worker(&self, worker: &AccountId) -> Result<Option<NodeId>, ReadError> {
+        let entry = bindings::storage().registry().node_of_worker();
+        let of = (AccountId32(*worker.as_ref()),);
+        self.value("Registry.NodeOfWorker", entry, of, false).await
+    }
+
     /// When a node came and went, the latest last.
     pub async fn status_history(&self, node_id: &NodeId) -> Result<Vec<StatusChange>, ReadError> {
         let entry = bindings::storage().registry().status_history();

@@ -12,8 +12,10 @@ use quarry_primitives::{
     },
     node::NodeMetricsData,
     request::{Params, PlanId},
+    resources::Resources,
     AccountId, Balance, BlockNumber, Hash, NodeId, Nonce, RequestId,
 };
+use sp_runtime::Perbill;
 use subxt::storage::Address;
 
 /// Beyond so many pages a list is taken for one that never ends.
@@ -64,6 +66,30 @@ pub struct AccountInfo {
     pub reserved: Balance,
     /// What it cannot spend of the free part.
     pub frozen: Balance,
+}
+
+/// What a node's bond is made of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BondTerms {
+    /// For any node.
+    pub base: Balance,
+    /// For a virtual processor beside that.
+    pub per_vcpu: Balance,
+    /// For a GiB of memory, or a part of one.
+    pub per_gib_memory: Balance,
+    /// For a GiB of disk.
+    pub per_gib_disk: Balance,
+}
+
+impl BondTerms {
+    /// The bond of a node that gives so much; none where no balance holds it.
+    pub fn of(&self, capacity: &Resources) -> Option<Balance> {
+        let memory_gib = capacity.memory_mib.div_ceil(1_024);
+        let vcpus = self.per_vcpu.checked_mul(capacity.vcpus.into())?;
+        let memory = self.per_gib_memory.checked_mul(memory_gib.into())?;
+        let disk = self.per_gib_disk.checked_mul(capacity.disk_gib.into())?;
+        self.base.checked_add(vcpus)?.checked_add(memory)?.checked_add(disk)
+    }
 }
 
 /// The state of one block. Copies are cheap.
@@ -192,6 +218,23 @@ impl At {
         self.constant(address).await
     }
 
+    /// What a node's bond is made of.
+    pub async fn bond_terms(&self) -> Result<BondTerms, ReadError> {
+        let registry = bindings::constants().registry();
+        Ok(BondTerms {
+            base: self.constant(registry.bond_base()).await?,
+            per_vcpu: self.constant(registry.bond_per_vcpu()).await?,
+            per_gib_memory: self.constant(registry.bond_per_gib_memory()).await?,
+            per_gib_disk: self.constant(registry.bond_per_gib_disk()).await?,
+        })
+    }
+
+    /// What of a VM's rent is the treasury's.
+    pub async fn treasury_share(&self) -> Result<Perbill, ReadError> {
+        let share = self.constant(bindings::constants().compute().treasury_share()).await?;
+        Ok(Perbill::from_parts(share.0))
+    }
+
     async fn constant<Value>(&self, address: Value) -> Result<Value::Target, ReadError>
     where
         Value: subxt::constants::Address,
@@ -282,4 +325,17 @@ pub(crate) fn decode<Answer: Decode>(
     bytes: &[u8],
 ) -> Result<Answer, ReadError> {
     Answer::decode(&mut &*bytes).map_err(|error| ReadError::Decode { what, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bond_follows_the_capacity_and_a_part_of_a_gib_counts_as_one() {
+        let terms = BondTerms { base: 10, per_vcpu: 5, per_gib_memory: 2, per_gib_disk: 1 };
+        let capacity = Resources { vcpus: 2, memory_mib: 1_025, disk_gib: 7 };
+        assert_eq!(terms.of(&capacity), Some(10 + 10 + 4 + 7));
+        assert_eq!(BondTerms { base: Balance::MAX, ..terms }.of(&capacity), None);
+    }
 }
