@@ -177,6 +177,26 @@ impl Context {
         Ok(included?)
     }
 
+    /// As [`submit`](Self::submit), several at once: each has its own end, in their order.
+    pub async fn submit_all<Call: Payload + Send + Sync + 'static>(
+        &self,
+        what: &str,
+        calls: Vec<Call>,
+    ) -> Result<Vec<Result<Included, Failure>>, Failure> {
+        let signer = self.signer().await?.clone();
+        let chain = self.chain().await?.clone();
+        let submitter = self.submitter.get_or_init(|| Submitter::spawn(chain, signer));
+        let sent: Vec<_> = calls.into_iter().map(|call| submitter.submit(call)).collect();
+        let all = async {
+            let mut ends = Vec::with_capacity(sent.len());
+            for end in sent {
+                ends.push(end.await.map_err(Failure::from));
+            }
+            ends
+        };
+        self.uninterrupted(what, all).await
+    }
+
     async fn uninterrupted<Answer>(
         &self,
         what: &str,
