@@ -50,6 +50,12 @@ impl Happened {
         }
     }
 
+    /// Whether a field says yes.
+    pub fn flag(&self, field: &str) -> bool {
+        let value = self.field(field).map(|field| &field.value);
+        matches!(value, Some(ValueDef::Primitive(Primitive::Bool(true))))
+    }
+
     fn field(&self, name: &str) -> Option<&Value<()>> {
         match &self.fields {
             Composite::Named(fields) => {
