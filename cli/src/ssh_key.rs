@@ -34,10 +34,12 @@ pub fn is_same(one: &SshKey, other: &SshKey) -> bool {
     bare(one).is_some_and(|key| bare(other) == Some(key))
 }
 
-/// The keys that a word of the command line means: a line itself, or the lines of a file.
+/// The keys that a word of the command line means: a line itself, or the lines of a file. A comment that
+/// somebody typed is meant for all to read, one that stands in a file is not.
 pub fn given(word: &str) -> Result<Vec<SshKey>, Failure> {
-    if let Some(key) = parse(word) {
-        return Ok(vec![key]);
+    if is_ssh_key(word) {
+        let too_long = |_| Failure::refused("Compute.InvalidSshKey");
+        return Ok(vec![SshKey::try_from(word).map_err(too_long)?]);
     }
     let text = match read(Path::new(word)) {
         Ok(text) => text,
@@ -119,7 +121,8 @@ mod tests {
             keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
             [Some(LINE), Some(&other)]
         );
-        assert_eq!(given(LINE).unwrap().len(), 1);
+        let typed = format!("{LINE} on purpose");
+        assert_eq!(given(&typed).unwrap()[0].as_str(), Some(typed.as_str()));
     }
 
     #[test]

@@ -83,10 +83,10 @@ pub async fn choose(context: &Context, given: &[String]) -> Result<Chosen, Failu
 }
 
 fn named(words: &[String], from: String) -> Result<Chosen, Failure> {
-    let mut keys = Vec::new();
+    let mut keys: Vec<SshKey> = Vec::new();
     for word in words {
         for key in ssh_key::given(word)? {
-            if !keys.contains(&key) {
+            if !keys.iter().any(|known| ssh_key::is_same(known, &key)) {
                 keys.push(key);
             }
         }

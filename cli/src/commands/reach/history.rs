@@ -4,11 +4,14 @@ use crate::{context::Context, failure::Failure, units::Qry};
 use quarry_client::{Chain, Happened, ReadError};
 use quarry_primitives::{api::VmView, request::RequestId, BlockNumber, MILLISECS_PER_BLOCK};
 use serde::Serialize;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinSet;
 
 /// So many blocks are asked for at once.
 const AT_ONCE: u32 = 16;
+/// How far it got is told after so long, and whenever it went back so many blocks more.
+const SILENCE: Duration = Duration::from_secs(2);
+const TOLD_EVERY: u32 = 1_000;
 
 /// What happened, the oldest first.
 #[derive(Debug, Serialize)]
@@ -55,11 +58,16 @@ pub async fn read(
         pruned: false,
         events: Vec::new(),
     };
-    let waiting = context.out.wait("the history");
+    let begun = Instant::now();
+    let mut waiting = None;
     let mut next = Some(to_block);
     while let Some(newest) = next {
         let oldest = newest.saturating_sub(AT_ONCE - 1).max(last);
-        waiting.is_for(&format!("the history: block {oldest}"));
+        if begun.elapsed() > SILENCE {
+            let step = newest.div_ceil(TOLD_EVERY).saturating_mul(TOLD_EVERY);
+            let words = format!("the history, back from block {step}");
+            waiting.get_or_insert_with(|| context.out.wait(&words)).is_for(&words);
+        }
         let mut blocks = window(chain, vm.request.request_id, oldest, newest).await;
         while let Some((number, happened)) = blocks.pop() {
             match happened {
@@ -85,7 +93,6 @@ pub async fn read(
         let goes_on = !history.complete && !history.pruned && oldest > last;
         next = goes_on.then(|| oldest.saturating_sub(1));
     }
-    waiting.end();
     history.events.reverse();
     Ok(history)
 }
