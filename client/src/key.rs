@@ -1,6 +1,8 @@
 //! The key that a worker signs with.
 
-use crate::{key_file, key_file::KeyFileError, Config};
+#[cfg(unix)]
+use crate::{key_file, key_file::KeyFileError};
+use crate::Config;
 use quarry_primitives::{
     node::{proof_payload, NodeId},
     AccountId, Hash, Signature, SS58_PREFIX,
@@ -9,7 +11,9 @@ use sp_core::{
     crypto::{SecretStringError, Ss58AddressFormat, Ss58Codec},
     sr25519, Pair,
 };
-use std::{fmt, path::Path};
+use std::fmt;
+#[cfg(unix)]
+use std::path::Path;
 use subxt::utils::{AccountId32, MultiSignature};
 use zeroize::Zeroizing;
 
@@ -42,6 +46,7 @@ pub struct WorkerKey {
 }
 
 impl WorkerKey {
+    #[cfg(unix)]
     /// Reads the key from a file that must be the caller's own and readable by nobody else. It holds
     /// the words of a secret phrase, or a seed as `0x` and 64 digits; lines that begin with `#` are left out.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
@@ -49,6 +54,7 @@ impl WorkerKey {
         Self::from_secret(&text).map_err(|error| KeyFileError::Key { path: path.into(), error })
     }
 
+    #[cfg(unix)]
     /// Makes a new key and a new file that only the caller can read. An existing file is never touched.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
         let (pair, phrase, _) = sr25519::Pair::generate_with_phrase(None);

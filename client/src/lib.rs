@@ -13,6 +13,7 @@ mod chain;
 mod events;
 mod hash;
 mod key;
+#[cfg(unix)]
 mod key_file;
 mod lists;
 mod reads;
@@ -28,6 +29,7 @@ pub use chain::{
 };
 pub use events::Happened;
 pub use key::{KeyError, WorkerKey};
+#[cfg(unix)]
 pub use key_file::KeyFileError;
 pub use reads::{AccountInfo, At, BondTerms, ReadError};
 pub use report::Report;

@@ -17,7 +17,7 @@ const OFFER = {
 };
 
 /** Signs for one account, counting its transactions; nothing is asked of the node. */
-class Signer {
+export class Signer {
   constructor(api, account, nonce = 0) {
     Object.assign(this, { api, account, nonce });
   }
@@ -54,7 +54,7 @@ export async function measureMarket(node, api, say) {
   const tenant = new Signer(api, alice, (await api.rpc.system.accountNextIndex(alice.address)).toNumber());
 
   say(`registering ${HOSTS} nodes`);
-  const hosts = await register(node, api, tenant);
+  const hosts = await register(node, api, [tenant], HOSTS);
   say('signing');
   const beats = hosts.map(({ id, worker }) => worker.sign(api.tx.registry.submitNodeMetrics(id, true, null)));
   const lives = stages(api, alice).map(([by, call]) => hosts.slice(0, LIVES).map((host, id) => (
@@ -69,22 +69,26 @@ export async function measureMarket(node, api, say) {
   return { limits, beatsPerBlock, lives: await live(node, api, lives, say), slotSeconds: SLOT_SECONDS };
 }
 
-async function register(node, api, miner) {
-  const hosts = Array.from({ length: HOSTS }, (_, number) => (
+/** Registers so many small nodes, shared between the miners, each with the signer of its worker. */
+export async function register(node, api, miners, count) {
+  const hosts = Array.from({ length: count }, (_, number) => (
     { id: `bench-${number}`, worker: new Signer(api, developmentAccount(`//bench/worker/${number}`)) }
   ));
-  const calls = hosts.map(({ id, worker }) => {
-    const access = { endpoint: 'node.example:2222', hostKey: new Uint8Array(32).fill(7) };
-    const proof = workerProof(api, worker.account, id, miner.account);
-    return api.tx.registry.registerNode(id, OFFER, access, worker.account.address, proof);
-  });
   const batches = [];
-  while (calls.length) batches.push(miner.sign(api.tx.utility.batchAll(calls.splice(0, BATCH))));
+  for (let first = 0; first < count; first += BATCH) {
+    const miner = miners[batches.length % miners.length];
+    const calls = hosts.slice(first, first + BATCH).map(({ id, worker }) => {
+      const access = { endpoint: 'node.example:2222', hostKey: new Uint8Array(32).fill(7) };
+      const proof = workerProof(api, worker.account, id, miner.account);
+      return api.tx.registry.registerNode(id, OFFER, access, worker.account.address, proof);
+    });
+    batches.push(miner.sign(api.tx.utility.batchAll(calls)));
+  }
   const start = await node.view.best();
   await submitAll(node.url, batches);
   await included(node, start, batches.length);
   const registered = (await api.query.registry.nodes.keys()).length;
-  if (registered !== HOSTS) throw new Error(`${registered} nodes instead of ${HOSTS}`);
+  if (registered !== count) throw new Error(`${registered} nodes instead of ${count}`);
   return hosts;
 }
 

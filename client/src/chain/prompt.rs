@@ -29,10 +29,12 @@ impl AsyncRead for Prompt {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        #[cfg(target_os = "linux")]
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
+        // Linux forgets this again. Without it all goes on as well, only slower.
+        #[cfg(target_os = "linux")]
         if buffer.filled().len() > before {
-            // Linux forgets this again. Without it all goes on as well, only slower.
             let _ = self.0.set_quickack(true);
         }
         Poll::Ready(Ok(()))
@@ -69,7 +71,7 @@ impl AsyncWrite for Prompt {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
