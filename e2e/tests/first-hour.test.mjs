@@ -4,22 +4,18 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { AccessPort, accessKeyOf } from '../lib/access.mjs';
 import { quarryNode } from '../lib/binary.mjs';
 import { CGROUPS } from '../lib/cgroups.mjs';
-import { connect, developmentAccount, eventOf, submit } from '../lib/chain.mjs';
-import { planId } from '../lib/market.mjs';
+import { connect } from '../lib/chain.mjs';
+import { CliUser } from '../lib/cli-user.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { occupyPort } from '../lib/port.mjs';
 import { Process, run } from '../lib/process.mjs';
 import { workerProgram } from '../lib/quarry-worker.mjs';
-import { newSshKey } from '../lib/ssh.mjs';
-import { Hopeless, SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, until } from '../lib/until.mjs';
 
 const SCRIPT = join(import.meta.dirname, '..', '..', 'scripts', 'dev');
 const NODE = 'dev-1';
-const PREPAID_BLOCKS = 2_000;
-const MAX_PRICE = 10_000_000n;
 
 const started = [];
 after(async () => {
@@ -123,51 +119,25 @@ function machine() {
   };
 }
 
-/** Alice rents by what `quarry rent` does with no options, and waits until the VM runs: its number and its key. */
-async function rent({ api }, { within }) {
-  const alice = developmentAccount('//Alice');
-  const key = newSshKey('alice');
-  const nowhere = { minerId: null, country: null };
-  const wish = api.tx.compute.createComputeRequest('first', planId('small'), 'debian-12', [key.publicKey], null, nowhere, MAX_PRICE, PREPAID_BLOCKS, 'None');
-  const { requestId: id } = eventOf(await submit(api, wish, alice), 'compute.ComputeRequestCreated');
-  await until(`request ${id} runs`, async (seen) => {
-    const { status, lastFailure } = (await api.query.compute.computeRequests(alice.address, id)).unwrap();
-    seen(status.type);
-    if (lastFailure.isSome) throw new Hopeless(`request ${id} failed: ${lastFailure.toHuman()}`);
-    return status.isRunning;
-  }, { within });
-  return { id, key };
-}
-
-/** Runs a command in the VM, by way of the node's port, with the host keys that the chain names. */
-async function inGuest({ api }, { id, key }, command) {
-  const { access } = (await api.query.registry.nodes(NODE)).unwrap();
-  const [, address, port] = /^(.*):(\d+)$/.exec(access.endpoint.toUtf8());
-  const { sshHostKey } = (await api.query.compute.minerComputeRequests(NODE, id)).unwrap();
-  const node = new AccessPort({ address, port, hostKey: await accessKeyOf(api, NODE), guestKey: sshHostKey.unwrap().toU8a() });
-  return until('a shell in the VM', async (seen) => {
-    const { code, stdout, stderr } = await node.inGuest(String(id), key, command);
-    seen(stderr.trim());
-    return code === 0 && stdout;
-  }, { within: 300 * SECONDS, every: 2 * SECONDS });
-}
-
-async function remove({ api }, { id }) {
-  await submit(api, api.tx.compute.requestComputeDelete(id), developmentAccount('//Alice'));
-  await until('the VM is gone', async () => (await api.query.compute.requestOwner(id)).isNone, { within: 120 * SECONDS });
-}
+/** Somebody with `quarry` and no settings, who is taken for Alice here. */
+const tenantOf = ({ url }) => new CliUser('tenant', { url, uri: '//Alice' });
 
 describe('scripts/dev', { concurrency: false }, () => {
   test('the first hour: a shell in a real guest, and nothing left after Ctrl-C', { timeout: 20 * 60 * SECONDS }, async () => {
     const before = machine();
     const dev = await new Dev().isUp();
-    const vm = await rent(dev, { within: 120 * SECONDS });
-    assert.match(await inGuest(dev, vm, 'uname -a; id -un'), /^Linux first .*\nquarry\n$/);
+    const tenant = tenantOf(dev);
+    const vm = await tenant.json(['rent', '--yes', '--name', 'first'], { within: 600 * SECONDS });
+    assert.deepEqual(vm.steps.map(({ step }) => step), ['accepted', 'image', 'booting', 'ready']);
+    assert.deepEqual([vm.plan, vm.image, vm.node, vm.connect], ['small', 'debian-12', NODE, `quarry ssh ${vm.id}`]);
+    const { code, stdout, stderr } = await tenant.quarry(['ssh', vm.id, '--', 'uname', '-a;', 'id', '-un']);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Linux first .*\nquarry\n$/);
     await dev.process.waitForLine(new RegExp(`^ +VM ${vm.id} +first +debian-12 .* running since`));
     assert.equal(dev.processes(/qemu-system/).length, 1);
-    await remove(dev, vm);
+    assert.equal((await tenant.json(['delete', vm.id, '--yes'])).status, null);
     await dev.process.waitForLine(new RegExp(`^ +VM ${vm.id} +gone`));
-    const second = await rent(dev, { within: 120 * SECONDS });
+    const second = await tenant.json(['rent', '--yes', '--until', 'running'], { within: 300 * SECONDS });
     assert.equal(dev.processes(/qemu-system.*quarry-1-/).length, 1, `the guest of ${second.id} runs when the plug is pulled`);
     const seconds = await dev.ctrlC();
     assert.ok(seconds < 15, `it took ${seconds} s to stop`);
@@ -205,7 +175,9 @@ describe('scripts/dev', { concurrency: false }, () => {
 
   test('on the test driver VMs run in name only', { timeout: 10 * 60 * SECONDS }, async () => {
     const dev = await new Dev('--test-driver').isUp();
-    await remove(dev, await rent(dev, { within: 120 * SECONDS }));
+    const tenant = tenantOf(dev);
+    const { id } = await tenant.json(['rent', '--yes', '--until', 'running'], { within: 300 * SECONDS });
+    assert.equal((await tenant.json(['delete', id, '--yes'])).status, null);
     await dev.ctrlC();
     assert.deepEqual(dev.left(), []);
   });
