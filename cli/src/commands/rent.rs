@@ -381,7 +381,8 @@ async fn named_node(
         Ok(quote) => quote,
         Err(ApiError::NodeNotFound) => {
             return Err(Failure::NotFound(format!(
-                "there is no node {node_id}: see `quarry nodes`"
+                "there is no node {:?}: see `quarry nodes`",
+                node_id.to_string()
             )))
         }
         Err(error) => return Err(Failure::refused(format!("Compute.{error:?}"))),
