@@ -1,8 +1,8 @@
 //! The key that a worker signs with.
 
+use crate::Config;
 #[cfg(unix)]
 use crate::{key_file, key_file::KeyFileError};
-use crate::Config;
 use quarry_primitives::{
     node::{proof_payload, NodeId},
     AccountId, Hash, Signature, SS58_PREFIX,

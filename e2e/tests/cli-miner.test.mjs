@@ -218,6 +218,7 @@ describe('quarry miner', () => {
     assert.deepEqual([price, rates, bond, endpoint, free], [
       { hour: '0.00132', month: '0.9504' }, USUAL, BOND, worker.access, { vcpus: 4, memory_mib: 4_096, disk_gib: 50 },
     ]);
+    assert.equal(nodes[1].uptime_permille, null, 'its worker never came');
     const table = await succeeds(['view-compute', '--account', miner.address]);
     assert.match(table, /^NODE +IN +STATUS .* SMALL .*\nalpha +SE +online +0\/4 +0\/4 /m);
     const others = JSON.parse(await succeeds(['view-compute', '--account', strangers.miner.address, '--json']));

@@ -30,7 +30,7 @@ pub struct Args {
 enum Command {
     /// Register nodes from the files that `quarry-worker enroll` wrote.
     Register(register::Args),
-    /// List your nodes with what they offer, have and earn; or all there is to say of one.
+    /// List your nodes, with what they offer and what of it is taken; or all there is to say of one.
     #[command(visible_alias = "nodes")]
     ViewCompute(nodes::Args),
     /// Change what a node offers, and for how much.

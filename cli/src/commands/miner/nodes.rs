@@ -54,7 +54,8 @@ struct Row {
     free: Resources,
     /// Of the plan.
     price: Option<Price>,
-    uptime_permille: u32,
+    /// None before its worker's first report.
+    uptime_permille: Option<u32>,
     bond: Qry,
     endpoint: String,
     worker_version: Option<String>,
@@ -73,7 +74,7 @@ impl Row {
             reserved: node.reserved,
             free: view.room,
             price: price.map(Price::per_block),
-            uptime_permille: uptime(node),
+            uptime_permille: node.last_seen.map(|_| uptime(node)),
             bond: Qry(node.bond),
             endpoint: node.access.endpoint.to_string(),
             worker_version: metrics.map(|metrics| metrics.worker_version.to_string()),
@@ -126,7 +127,7 @@ impl Show for Nodes {
                 rates.disk_gib.to_string(),
                 rates.address.to_string(),
                 or_dash(row.price.map(|price| price.hour)),
-                percent(row.uptime_permille),
+                or_dash(row.uptime_permille.map(percent)),
                 row.bond.to_string(),
                 or_dash(row.worker_version.as_ref()),
                 row.endpoint.clone(),
@@ -200,7 +201,7 @@ impl Show for Details {
         let spans = |seconds| rough(std::time::Duration::from_secs(seconds));
         let uptime = format!(
             "{}: there for {}, away for {}",
-            percent(row.uptime_permille),
+            or_dash(row.uptime_permille.map(percent)),
             spans(self.served_seconds),
             spans(self.away_seconds)
         );
