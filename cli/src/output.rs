@@ -161,11 +161,14 @@ impl Output {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
                 bar.set_style(style);
             }
-            bar.enable_steady_tick(TICK);
             bar
         });
         let wait = Wait { out: self, bar, words: RefCell::default() };
         wait.is_for(what);
+        // Not before it has words.
+        if let Some(bar) = &wait.bar {
+            bar.enable_steady_tick(TICK);
+        }
         wait
     }
 }

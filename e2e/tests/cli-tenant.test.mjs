@@ -134,7 +134,7 @@ describe('quarry for tenants', () => {
   });
 
   test('a rent, step by step', async () => {
-    const { stdout, stderr } = await does('rent', '--yes', '--plan', 'tiny', '--ssh-key', KEY, '--name', 'web', '--until', 'running', '--max-price', '0.01');
+    const { stdout, stderr } = await does('rent', '--yes', '--plan', 'tiny', '--ssh-key', KEY, '--name', 'web', '--until', 'running', '--max-price', '0.002');
     assert.match(steady(stdout), /^\nquarry ssh 0\n$/);
     const told = steady(stderr);
     assert.match(told, /^plan +tiny \(1 vCPU, 128 MiB, 2 GiB disk\)$/m);

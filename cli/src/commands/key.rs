@@ -187,7 +187,7 @@ fn keep(
     password: &Password,
     phrase: Option<Zeroizing<String>>,
 ) -> Result<(), Failure> {
-    let sealed = SealedKey::seal(key, password, Meta::now(&name.to_string()));
+    let sealed = SealedKey::seal(key, password, Meta::now(name.as_ref()));
     let sealed = sealed.map_err(|error| Failure::Other(error.to_string()))?;
     let file = store(context).add(name, &sealed).map_err(of_store)?;
     let made = Made { name: name.to_string(), address: key.address(), file, phrase };
