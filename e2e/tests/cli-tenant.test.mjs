@@ -22,7 +22,7 @@ const steady = (text) => text
 const market = new GuestMarket();
 
 describe('quarry for tenants', () => {
-  market.account('tenant');
+  const { address } = market.account('tenant');
   let node;
   let worker;
 
@@ -149,7 +149,7 @@ describe('quarry for tenants', () => {
     assert.match(stdout, /^VM +NAME +STATUS +PLAN +IMAGE +NODE +ADDRESS +QRY\/HOUR +PAID FOR\n0 +web +running +tiny +busybox +alpha +- +0\.\d+ +\w+/);
     const { vms: [vm] } = await json('vms');
     assert.deepEqual([vm.id, vm.name, vm.status, vm.node, vm.exhausted], ['0', 'web', 'running', 'alpha', false]);
-    const { vms } = JSON.parse((await as(['vms', '--account', market.account('tenant').address, '--json'], { uri: null })).stdout);
+    const { vms } = JSON.parse((await as(['vms', '--account', address, '--json'], { uri: null })).stdout);
     assert.equal(vms.length, 1, 'anyone may look');
     const shown = await json('show', 'web');
     assert.equal(shown.id, '0');
