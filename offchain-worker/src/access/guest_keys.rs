@@ -55,15 +55,23 @@ fn before(noted: &GuestKeys, change: &Change) -> GuestKeys {
 
 /// A guest whose agent did not answer.
 struct Trouble {
+    /// The keys that it was to have: others are tried at once.
+    keys: Vec<String>,
     times: u32,
     until: Instant,
+}
+
+impl Trouble {
+    fn keeps(&self, keys: &[String]) -> bool {
+        self.keys == keys && self.until > Instant::now()
+    }
 }
 
 /// Goes on until it is told to stop.
 pub(super) async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut troubles: HashMap<Uuid, Trouble> = HashMap::new();
-    let mut under_way = JoinSet::new();
+    let mut under_way: JoinSet<(Tenancy, Result<(), String>)> = JoinSet::new();
     let mut asked: Vec<Uuid> = Vec::new();
     loop {
         tokio::select! {
@@ -71,16 +79,17 @@ pub(super) async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
             () = sleep(EVERY) => (),
             Some(done) = under_way.join_next() => {
                 let Ok((tenancy, outcome)) = done else { continue };
-                let Tenancy { uuid, item, .. } = tenancy;
-                asked.retain(|other| *other != uuid);
-                note(&mut troubles, uuid, item.request_id, outcome);
+                asked.retain(|other| *other != tenancy.uuid);
+                let (uuid, request) = (tenancy.uuid, tenancy.item.request_id);
+                note(&mut troubles, uuid, request, tenancy.keys(), outcome);
                 continue;
             }
         }
         let tenancies = engine.tenancies();
         troubles.retain(|uuid, _| tenancies.iter().any(|tenancy| tenancy.uuid == *uuid));
         for tenancy in tenancies {
-            let waits = troubles.get(&tenancy.uuid).is_some_and(|t| t.until > Instant::now());
+            let trouble = troubles.get(&tenancy.uuid);
+            let waits = trouble.is_some_and(|trouble| trouble.keeps(&tenancy.keys()));
             let runs = tenancy.power == Some(Power::On);
             if !runs
                 || waits
@@ -128,6 +137,7 @@ fn note(
     troubles: &mut HashMap<Uuid, Trouble>,
     uuid: Uuid,
     request: RequestId,
+    keys: Vec<String>,
     outcome: Result<(), String>,
 ) {
     let Err(error) = outcome else {
@@ -135,7 +145,11 @@ fn note(
         tracing::info!(request, "the guest lets in whom the chain names");
         return;
     };
-    let trouble = troubles.entry(uuid).or_insert(Trouble { times: 0, until: Instant::now() });
+    let first = Trouble { keys: Vec::new(), times: 0, until: Instant::now() };
+    let trouble = troubles.entry(uuid).or_insert(first);
+    if trouble.keys != keys {
+        (trouble.keys, trouble.times) = (keys, 0);
+    }
     let wait = AGAIN.saturating_mul(1 << trouble.times.min(8)).min(AGAIN_AT_MOST);
     trouble.until = Instant::now() + wait;
     trouble.times = trouble.times.saturating_add(1);
@@ -195,12 +209,16 @@ mod tests {
         let mut troubles = HashMap::new();
         let mut waits = Vec::new();
         for _ in 0..9 {
-            note(&mut troubles, Uuid::nil(), 1, Err("no agent".into()));
+            note(&mut troubles, Uuid::nil(), 1, keys("a"), Err("no agent".into()));
             waits.push(troubles[&Uuid::nil()].until.duration_since(Instant::now()));
         }
         assert!(waits.windows(2).all(|two| two[0] <= two[1] + Duration::from_secs(1)));
         assert!(waits[0] <= AGAIN && waits[8] <= AGAIN_AT_MOST && waits[8] > AGAIN);
-        note(&mut troubles, Uuid::nil(), 1, Ok(()));
+        assert!(troubles[&Uuid::nil()].keeps(&keys("a")));
+        assert!(!troubles[&Uuid::nil()].keeps(&keys("ab")), "other keys are tried at once");
+        note(&mut troubles, Uuid::nil(), 1, keys("ab"), Err("no agent".into()));
+        assert!(troubles[&Uuid::nil()].until <= Instant::now() + AGAIN);
+        note(&mut troubles, Uuid::nil(), 1, keys("ab"), Ok(()));
         assert!(troubles.is_empty());
     }
 }
