@@ -201,8 +201,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(context.out.show(&offer)?);
     }
     // The account that pays, before anybody is asked for a yes.
-    let account = context.signer().await?.address();
+    let signer = context.signer().await?;
+    let account = signer.address();
     context.out.aside(&offer.text(context.out.paint_aside()));
+    let has = context.now().await?.account(&signer.public()).await?.map_or(0, |has| has.free);
+    order.is_affordable(has, &account)?;
     context.confirm(&format!("Rent it, as {account}?"))?;
     let cloud_init = match (&args.cloud_init, &args.cloud_init_cid) {
         (Some(file), _) => Some(user_data::add(context, file).await?),
@@ -433,6 +436,28 @@ impl Order {
     /// What it costs where it will run, or at most.
     fn price(&self) -> Balance {
         self.node.as_ref().map_or(self.max_price, |found| found.price)
+    }
+
+    /// All that the chain will hold.
+    fn held(&self) -> Balance {
+        let rent = self.max_price.saturating_mul(self.prepaid.into());
+        rent.saturating_add(self.deposit.unwrap_or_default())
+    }
+
+    /// The chain would say the same, and take a fee.
+    fn is_affordable(&self, free: Balance, account: &str) -> Result<(), Failure> {
+        match free >= self.held() {
+            true => Ok(()),
+            false => Err(Failure::refused_because(
+                "Token.FundsUnavailable",
+                format!(
+                    "{account} has {} that is free, and {} would be held: rent for a shorter time \
+                     (--for), or send it some QRY",
+                    Qry(free).with_symbol(),
+                    Qry(self.held()).with_symbol()
+                ),
+            )),
+        }
     }
 
     fn offer(&self) -> Offer {
