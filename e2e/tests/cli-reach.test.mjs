@@ -9,6 +9,7 @@ import { after, test } from 'node:test';
 import { CliUser } from '../lib/cli-user.mjs';
 import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
 import { LAB_ADDRESS, Lab } from '../lib/lab.mjs';
+import { Market, SSH_KEY } from '../lib/market.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { Process } from '../lib/process.mjs';
 import { cliProgram } from '../lib/quarry-cli.mjs';
@@ -21,6 +22,7 @@ import { SECONDS, until } from '../lib/until.mjs';
 await inSandbox(import.meta.filename, () => {
   after(endAll);
   test('quarry reaches VMs', { timeout: 40 * 60 * SECONDS }, reach);
+  test('a history ends where the chain node has pruned, and says so', { timeout: 10 * 60 * SECONDS }, pruned);
 });
 
 /** A new access key of a host: its file and its 32 public bytes. */
@@ -80,9 +82,11 @@ async function reach(t) {
 
     await step('with no key at hand one is made for the VM, and with one it is taken', async () => {
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'frank@home', '-f', join(frank.home, '.ssh/id_ed25519')]);
-      const rent = (person, name, node, ...more) => person.json(
-        ['rent', '--plan', 'debian', '--image', 'debian', '--name', name, '--node', node, '--yes', ...more], { within: 900 * SECONDS },
-      );
+      const wish = (name, node, ...more) => ['rent', '--plan', 'debian', '--image', 'debian', '--name', name, '--node', node, '--yes', ...more];
+      const rent = (person, ...args) => person.json(wish(...args), { within: 900 * SECONDS });
+      for (const node of ['alpha', 'beta']) {
+        await until(`${node} takes VMs`, async () => (await erin.quarry(wish('web', node, '--dry-run'))).code === 0, { within: 60 * SECONDS, every: 1_000 });
+      }
       [web, db] = await Promise.all([rent(erin, 'web', 'alpha', '--ip', 'require'), rent(frank, 'db', 'beta')]);
       for (const { steps } of [web, db]) assert.equal(steps.at(-1).step, 'ready', JSON.stringify(steps));
       assert.match(web.ssh_key_file, new RegExp(`/data/quarry/ssh/[0-9a-f]{8}-${web.id}$`));
@@ -314,5 +318,28 @@ async function reach(t) {
     await market.close();
     for (const machine of machines) machine.close();
     await lab.close();
+  }
+}
+
+async function pruned() {
+  const market = new Market();
+  try {
+    const tenant = market.account('gina');
+    await market.open({ hosts: [], args: ['--state-pruning', '8'] });
+    const gina = new CliUser('gina', { url: market.node.url, uri: '//market/gina' });
+    const { block, id } = await market.create(tenant, { country: 'NO' });
+    const asked = block.number ?? (await market.api.rpc.chain.getHeader(block.hash)).number.toNumber();
+    await market.node.produced(asked + 14);
+    await market.do(tenant, market.api.tx.compute.setSshKeys(id, [SSH_KEY]));
+    const logs = await until('the change of keys is in the history', async (seen) => {
+      const answer = await gina.json(['logs', String(id), '--chain-only']);
+      seen(JSON.stringify(answer));
+      return answer.history.events.length > 0 && answer;
+    }, { within: 60 * SECONDS, every: 1_000 });
+    assert.deepEqual(logs.history.events.map(({ event }) => event), ['SshKeysSet']);
+    assert.ok(logs.history.pruned && !logs.history.complete && logs.history.from_block > asked, JSON.stringify(logs.history));
+    assert.match((await gina.quarry(['logs', String(id), '--chain-only'])).stdout, /from block \d+ on: the chain node keeps no older state/);
+  } finally {
+    await market.close();
   }
 }
