@@ -324,7 +324,7 @@ describe('quarry for tenants', () => {
     await refuses(2, /no chain "main" in the settings/, ['plans', '--chain', 'main'], { url: null });
     const live = await startChainNode({ args: ['--dev', '--chain', await market.chainSpec({ hosts: [], chainType: 'Live' })] });
     try {
-      await refuses(2, /--uri is for keys of development chains/, ['rent', '--yes'], { url: live.url });
+      await refuses(2, /--uri is for keys of development chains/, ['vms'], { url: live.url });
       await refuses(2, /there is no key to sign with/, ['vms'], { url: live.url, uri: null });
     } finally {
       await live.stop();
