@@ -113,14 +113,15 @@ ${host.sections}`;
     return isBroken;
   }
 
-  /** Starts it, and waits until the chain gives new VMs to its node. */
+  /** Starts it, and waits until the chain gives new VMs to its node, in what is finalized: tenants go by that. */
   async start() {
     const [, program, args, options] = this.#command('run');
     const worker = this.#parts.start('worker', program, args, options);
     await until(`the node is online (the worker's log: ${worker.log})`, async (seen) => {
-      const { online, takes_vms: takesVms } = await rpc(this.#chain, 'compute_get_node', NODE_ID);
-      seen(`online: ${online}, takes VMs: ${takesVms}`);
-      return takesVms;
+      const finalized = await rpc(this.#chain, 'chain_getFinalizedHead');
+      const node = await rpc(this.#chain, 'compute_get_node', NODE_ID, finalized);
+      seen(node ? `online: ${node.online}, takes VMs: ${node.takes_vms}` : 'not yet finalized');
+      return node?.takes_vms;
     }, { within: 180 * SECONDS, every: 500 });
   }
 }
