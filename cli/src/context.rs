@@ -169,10 +169,7 @@ impl Context {
         what: &str,
         call: impl Payload + Send + Sync + 'static,
     ) -> Result<Included, Failure> {
-        let signer = self.signer().await?.clone();
-        let chain = self.chain().await?.clone();
-        let submitter = self.submitter.get_or_init(|| Submitter::spawn(chain, signer));
-        let sent = submitter.submit(call);
+        let sent = self.submitter().await?.submit(call);
         let included = self.uninterrupted(what, sent).await?;
         Ok(included?)
     }
@@ -183,9 +180,7 @@ impl Context {
         what: &str,
         calls: Vec<Call>,
     ) -> Result<Vec<Result<Included, Failure>>, Failure> {
-        let signer = self.signer().await?.clone();
-        let chain = self.chain().await?.clone();
-        let submitter = self.submitter.get_or_init(|| Submitter::spawn(chain, signer));
+        let submitter = self.submitter().await?;
         let sent: Vec<_> = calls.into_iter().map(|call| submitter.submit(call)).collect();
         let all = async {
             let mut ends = Vec::with_capacity(sent.len());
@@ -195,6 +190,12 @@ impl Context {
             ends
         };
         self.uninterrupted(what, all).await
+    }
+
+    async fn submitter(&self) -> Result<&Submitter, Failure> {
+        let signer = self.signer().await?.clone();
+        let chain = self.chain().await?.clone();
+        Ok(self.submitter.get_or_init(|| Submitter::spawn(chain, signer)))
     }
 
     async fn uninterrupted<Answer>(

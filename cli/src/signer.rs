@@ -1,6 +1,7 @@
 //! Which key signs.
 
 use crate::{context::Context, failure::Failure, prompt};
+pub use quarry_client::address_of;
 use quarry_keys::{AccountKey, KeyName, KeyStore, Password, SealedKey, StoreError};
 use quarry_primitives::{AccountId, SS58_PREFIX};
 use sp_core::crypto::{Ss58AddressFormat, Ss58Codec};
@@ -170,11 +171,6 @@ pub fn address(text: &str) -> Result<AccountId, String> {
         )),
         Err(_) => Err("is no address: copy it from a wallet or `quarry key list`".into()),
     }
-}
-
-/// An account's address.
-pub fn address_of(account: &AccountId) -> String {
-    account.to_ss58check_with_version(u16::from(SS58_PREFIX).into())
 }
 
 #[cfg(test)]

@@ -52,41 +52,26 @@ type Sign = dyn Fn(&OfflineClientAtBlock<Config>, Binding, &AnySigner) -> Result
     + Send
     + Sync;
 
-type Encode =
-    dyn Fn(&OfflineClientAtBlock<Config>) -> Result<Vec<u8>, ExtrinsicError> + Send + Sync;
-
 /// A call with its arguments, as one of [`bindings::tx`](crate::bindings::tx).
 #[derive(Clone)]
 pub struct Call {
     name: String,
     sign: Arc<Sign>,
-    encode: Arc<Encode>,
 }
 
 impl Call {
     /// Takes a call of the bindings. It is checked against the chain's metadata when it is signed.
     pub fn new(payload: impl Payload + Send + Sync + 'static) -> Self {
         let name = format!("{}.{}", payload.pallet_name(), payload.call_name());
-        let payload = Arc::new(payload);
-        let same = payload.clone();
-        let encode = move |client: &OfflineClientAtBlock<Config>| client.tx().call_data(&*same);
         let sign = move |client: &OfflineClientAtBlock<Config>, binding, signer: &AnySigner| {
-            sign_payload(client, &*payload, binding, signer)
+            sign_payload(client, &payload, binding, signer)
         };
-        Self { name, sign: Arc::new(sign), encode: Arc::new(encode) }
+        Self { name, sign: Arc::new(sign) }
     }
 
     /// The pallet and the call, with a dot between.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    pub(crate) fn bytes(&self, runtime: &Runtime) -> Result<Vec<u8>, CallError> {
-        (self.encode)(&runtime.client).map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &ExtrinsicError) -> CallError {
-        CallError { call: self.name.clone(), reason: error.to_string() }
     }
 
     pub(crate) fn sign(
@@ -95,8 +80,11 @@ impl Call {
         binding: Binding,
         signer: &AnySigner,
     ) -> Result<Signed, CallError> {
-        let signed = (self.sign)(&runtime.client, binding, signer);
-        let bytes = signed.map_err(|error| self.failed(&error))?;
+        let failed = |error: ExtrinsicError| CallError {
+            call: self.name.clone(),
+            reason: error.to_string(),
+        };
+        let bytes = (self.sign)(&runtime.client, binding, signer).map_err(failed)?;
         let hash = hash_of(&bytes);
         Ok(Signed { bytes, hash, expires: binding.number.saturating_add(LIFE) })
     }

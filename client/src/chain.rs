@@ -15,10 +15,7 @@ pub use standing::{Finalized, Standing};
 pub(crate) use connect::Session;
 pub(crate) use runtime::Runtime;
 
-use crate::{
-    call::{Call, CallError},
-    reads::{At, ReadError},
-};
+use crate::reads::{At, ReadError};
 use quarry_primitives::{BlockNumber, Hash};
 use std::{sync::Arc, time::Duration, time::SystemTime};
 use tokio::{sync::watch, task::AbortHandle};
@@ -86,17 +83,6 @@ pub(crate) struct Shared {
     finalized: watch::Sender<Option<Finalized>>,
     best: watch::Sender<Option<Block>>,
     connection: watch::Sender<Connection>,
-}
-
-/// Why a call cannot be encoded.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// There is no connection.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The runtime has no such call.
-    #[error(transparent)]
-    Call(#[from] CallError),
 }
 
 struct EndOnDrop(AbortHandle);
@@ -182,11 +168,6 @@ impl Chain {
     /// Whether the chain node in use is still catching up with the chain.
     pub async fn is_syncing(&self) -> Result<bool, ReadError> {
         Ok(self.session()?.rpc().system_health().await?.is_syncing)
-    }
-
-    /// A call's bytes, as a wallet or a multisig takes them.
-    pub fn encode(&self, call: &Call) -> Result<Vec<u8>, EncodeError> {
-        Ok(call.bytes(self.session()?.runtime().as_ref())?)
     }
 
     pub(crate) fn session(&self) -> Result<Arc<Session>, ReadError> {

@@ -74,15 +74,7 @@ impl WorkerKey {
     /// The key of any secret URI, as the development key `//Alice`. For tests and tools; a worker's own
     /// key comes from a file.
     pub fn from_uri(uri: &str) -> Result<Self, KeyError> {
-        if uri.is_empty() {
-            return Err(KeyError::Empty);
-        }
-        let pair = sr25519::Pair::from_string(uri, None).map_err(|error| match error {
-            SecretStringError::InvalidPath | SecretStringError::InvalidFormat(_) => KeyError::Path,
-            _ if uri.starts_with("0x") => KeyError::Seed,
-            _ => KeyError::Phrase,
-        })?;
-        Ok(Self { pair })
+        Ok(Self { pair: pair_of(uri)? })
     }
 
     /// The account.
@@ -92,13 +84,30 @@ impl WorkerKey {
 
     /// The account as people write it.
     pub fn address(&self) -> String {
-        self.public().to_ss58check_with_version(Ss58AddressFormat::custom(SS58_PREFIX.into()))
+        address_of(&self.public())
     }
 
     /// Signs that this worker works on that node for that miner, on the chain with that genesis.
     pub fn sign_proof(&self, genesis: &Hash, node_id: &NodeId, miner: &AccountId) -> Signature {
         Signature::Sr25519(self.pair.sign(&proof_payload(genesis, node_id, miner)))
     }
+}
+
+/// The sr25519 pair of any secret URI: a phrase or a seed, with or without a path.
+pub fn pair_of(uri: &str) -> Result<sr25519::Pair, KeyError> {
+    if uri.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    sr25519::Pair::from_string(uri, None).map_err(|error| match error {
+        SecretStringError::InvalidPath | SecretStringError::InvalidFormat(_) => KeyError::Path,
+        _ if uri.starts_with("0x") => KeyError::Seed,
+        _ => KeyError::Phrase,
+    })
+}
+
+/// An account as people write it.
+pub fn address_of(account: &AccountId) -> String {
+    account.to_ss58check_with_version(Ss58AddressFormat::custom(SS58_PREFIX.into()))
 }
 
 /// The text without comments, its words one space apart.

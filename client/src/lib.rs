@@ -24,11 +24,10 @@ mod submitter;
 
 pub use call::{Call, CallError};
 pub use chain::{
-    Block, Chain, ChainOptions, ConnectError, Connection, EncodeError, EndpointError, Finalized,
-    Standing,
+    Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Standing,
 };
 pub use events::Happened;
-pub use key::{KeyError, WorkerKey};
+pub use key::{address_of, pair_of, KeyError, WorkerKey};
 #[cfg(unix)]
 pub use key_file::KeyFileError;
 pub use reads::{AccountInfo, At, BondTerms, ReadError};

@@ -1,11 +1,8 @@
 //! The key of an account.
 
-use quarry_client::{Config, KeyError};
-use quarry_primitives::{AccountId, Signature, SS58_PREFIX};
-use sp_core::{
-    crypto::{SecretStringError, Ss58AddressFormat, Ss58Codec, DEV_PHRASE},
-    ed25519, sr25519, Pair,
-};
+use quarry_client::{address_of, pair_of, Config, KeyError};
+use quarry_primitives::{AccountId, Signature};
+use sp_core::{crypto::DEV_PHRASE, ed25519, sr25519, Pair};
 use std::fmt;
 use subxt::utils::{AccountId32, MultiSignature};
 use zeroize::Zeroizing;
@@ -66,15 +63,7 @@ impl AccountKey {
 
     /// The sr25519 key of any secret URI, as the development key `//Alice`.
     pub fn from_uri(uri: &str) -> Result<Self, KeyError> {
-        if uri.is_empty() {
-            return Err(KeyError::Empty);
-        }
-        let pair = sr25519::Pair::from_string(uri, None).map_err(|error| match error {
-            SecretStringError::InvalidPath | SecretStringError::InvalidFormat(_) => KeyError::Path,
-            _ if uri.starts_with("0x") => KeyError::Seed,
-            _ => KeyError::Phrase,
-        })?;
-        Ok(Self { secret: Secret::Sr25519(pair) })
+        Ok(Self { secret: Secret::Sr25519(pair_of(uri)?) })
     }
 
     /// How it signs.
@@ -141,10 +130,6 @@ impl AccountKey {
         let fits = kind == KeyKind::Sr25519 || *key.to_wallet_secret() == *bytes;
         fits.then_some(key)
     }
-}
-
-pub(crate) fn address_of(account: &AccountId) -> String {
-    account.to_ss58check_with_version(Ss58AddressFormat::custom(SS58_PREFIX.into()))
 }
 
 /// The words one space apart, however they were pasted.

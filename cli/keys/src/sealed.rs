@@ -1,12 +1,13 @@
 //! A key under a password.
 
 use crate::{
-    account::{address_of, AccountKey, KeyKind},
+    account::{AccountKey, KeyKind},
     envelope::{Envelope, Work},
     password::Password,
     wallet_json,
     wallet_json::FormatError,
 };
+use quarry_client::address_of;
 use quarry_primitives::{AccountId, Hash};
 use rand::{rngs::OsRng, RngCore};
 use std::{

@@ -2,11 +2,12 @@
 //! version.
 
 use crate::{
-    account::{address_of, KeyKind},
+    account::KeyKind,
     envelope::{Envelope, Work},
     sealed::{Meta, SealedKey, PLAIN_BYTES},
 };
 use data_encoding::BASE64;
+use quarry_client::address_of;
 use quarry_primitives::{AccountId, Hash};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};

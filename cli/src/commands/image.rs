@@ -7,10 +7,7 @@ use crate::{
 };
 use clap::{Subcommand, ValueEnum};
 use data_encoding::HEXLOWER;
-use quarry_client::{
-    bindings::{self, runtime_types::quarry_runtime::RuntimeCall},
-    Call,
-};
+use quarry_client::bindings::{self, runtime_types::quarry_runtime::RuntimeCall};
 use quarry_primitives::{
     request::{ImageFormat, ImageMetadata},
     text::Text,
@@ -150,7 +147,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         context.out.aside(&format!("copied to {}", kept.display()));
     }
     let call = bindings::tx().compute().add_image(Static(metadata.clone()));
-    let bytes = context.chain().await?.encode(&Call::new(call)).map_err(other)?;
+    let bytes = context.chain().await?.call_data(&call)?;
     let mut added = Added {
         name,
         url,
@@ -174,10 +171,6 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         added.added = true;
     }
     Ok(context.out.show(&added)?)
-}
-
-fn other(error: impl ToString) -> Failure {
-    Failure::Other(error.to_string())
 }
 
 fn text<const MAX: u32>(value: &str, error: &str) -> Result<Text<MAX>, Failure> {
