@@ -40,6 +40,8 @@
 //! - *A worker key is nobody else's*: it joins with its own signature for this chain, this node and this
 //!   miner (`a_squatted_worker_key_is_refused`, `a_proof_replayed_for_another_miner_is_refused`), and
 //!   belongs to one node (`a_worker_key_works_on_one_node`).
+//! - *What a worker signed counts once*, whatever became of its key meanwhile
+//!   (`what_a_former_worker_signed_does_not_count_again`).
 //! - *A worker key can do little*: it reports, and moves the endpoint
 //!   (`a_worker_key_cannot_set_offers`, `a_worker_key_cannot_take_the_bond`).
 //! - *Each live block counts once*, as served or as downtime (`every_live_block_counts_once`).

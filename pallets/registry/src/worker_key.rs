@@ -32,8 +32,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Takes the key for the node. Its account exists from now on without a balance, so that it can send
-    /// what is free. Fails with `WorkerIsMiner`, `WorkerTaken` or `InvalidWorkerProof`.
+    /// Takes the key for the node. Its account exists from now on, for good, without a balance, so that it
+    /// can send what is free. Fails with `WorkerIsMiner`, `WorkerTaken` or `InvalidWorkerProof`.
     pub(crate) fn employ_worker(
         node_id: &NodeId,
         miner: &AccountId,
@@ -50,10 +50,9 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Frees the key. Where the worker let something else depend on its account, the account keeps our
-    /// reference: it lives on, which harms nobody, whereas a worker could otherwise tie its miner down.
+    /// Frees the key. Its account keeps our reference, and so its nonce: an account made anew would begin at
+    /// zero, and whatever the key signed before would count once more if it is ever employed again.
     pub(crate) fn dismiss_worker(worker: &AccountId) {
         NodeOfWorker::<T>::remove(worker);
-        let _ = System::<T>::dec_providers(worker);
     }
 }

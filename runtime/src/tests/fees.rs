@@ -12,7 +12,8 @@ use sp_runtime::{
     traits::{Convert, One},
 };
 
-fn signed(who: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> UncheckedExtrinsic {
+/// A transaction without an end, by the account's next nonce.
+pub fn signed(who: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> UncheckedExtrinsic {
     let extension: TxExtension = (
         frame_system::AuthorizeCall::new(),
         frame_system::CheckNonZeroSender::new(),

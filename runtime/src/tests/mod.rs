@@ -8,6 +8,7 @@ mod genesis;
 mod market;
 mod metadata;
 mod proxies;
+mod replays;
 mod safety;
 mod validators;
 

@@ -99,7 +99,6 @@ fn a_leaving_node_is_offline_and_takes_no_vms() {
 fn a_leaving_node_frees_its_workers_key_at_once() {
     run_with_leaving_node(|mia_1| {
         assert_eq!(NodeOfWorker::<Test>::get(id(WORKER)), None);
-        assert!(!System::account_exists(&id(WORKER)));
         assert_ok!(register(MILO, "milo-1", WORKER));
         assert_eq!(Registry::speaker(&node(&mia_1), &id(WORKER)), None);
         assert_eq!(Registry::speaker(&node(&mia_1), &id(MIA)), Some(Speaker::Miner));

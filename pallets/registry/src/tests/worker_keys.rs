@@ -1,11 +1,13 @@
 use crate::{mock::*, Error, Event, NodeOfWorker};
 use codec::Encode;
 use frame_support::{assert_noop, assert_ok};
+use frame_system::CheckNonce;
 use quarry_primitives::{node::proof_payload, Hash, NodeId, Signature};
 use sp_core::{ecdsa, ed25519, Pair};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{
     traits::{IdentifyAccount, Verify},
+    transaction_validity::{InvalidTransaction, TransactionValidityError},
     DispatchResult, MultiSigner,
 };
 
@@ -158,12 +160,33 @@ fn a_former_worker_speaks_for_its_node_no_more() {
     });
 }
 
+/// What is said of a transaction of [`WORKER`] that names this nonce.
+fn validity(nonce: u32) -> Result<(), TransactionValidityError> {
+    CheckNonce::<Test>::validate_nonce_for_account(&id(WORKER), nonce).map(drop)
+}
+
 #[test]
-fn a_former_workers_account_goes_when_nothing_else_keeps_it() {
+fn what_a_former_worker_signed_does_not_count_again() {
     run_with_node(|mia_1| {
+        assert_ok!(validity(0));
+        System::inc_account_nonce(id(WORKER));
         assert_ok!(set_worker(&mia_1, OTHER_WORKER));
-        assert!(!System::account_exists(&id(WORKER)));
-        assert_eq!(System::providers(&id(OTHER_WORKER)), 1);
+        assert_eq!(validity(0), Err(InvalidTransaction::Stale.into()));
+        assert_ok!(set_worker(&mia_1, WORKER));
+        assert_eq!(validity(0), Err(InvalidTransaction::Stale.into()));
+        assert_ok!(validity(1));
+    });
+}
+
+#[test]
+fn nor_does_it_after_its_node_left_and_its_account_was_emptied() {
+    run_with_node(|mia_1| {
+        System::inc_account_nonce(id(WORKER));
+        assert_ok!(Balances::transfer_keep_alive(by(MIA), id(WORKER), 500));
+        assert_ok!(Registry::deregister_node(by(MIA), mia_1));
+        assert_ok!(Balances::transfer_allow_death(by(WORKER), id(MIA), 500));
+        assert_ok!(register(MIA, "mia-2", WORKER));
+        assert_eq!(validity(0), Err(InvalidTransaction::Stale.into()));
     });
 }
 
