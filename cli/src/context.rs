@@ -2,6 +2,7 @@
 
 use crate::{
     failure::Failure,
+    interrupt::Interrupts,
     output::Output,
     settings::{ChainSettings, Places, Settings},
     signer::{self, Signer},
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 use subxt::tx::Payload;
-use tokio::{signal::ctrl_c, sync::OnceCell as AsyncOnceCell, time::timeout};
+use tokio::{sync::OnceCell as AsyncOnceCell, time::timeout};
 
 /// What stands before a command's own name.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -67,6 +68,7 @@ pub struct Context {
     chain: AsyncOnceCell<Chain>,
     signer: OnceCell<Signer>,
     submitter: OnceCell<Submitter>,
+    interrupts: Interrupts,
     interrupted: Cell<bool>,
 }
 
@@ -83,6 +85,7 @@ impl Context {
             chain: AsyncOnceCell::new(),
             signer: OnceCell::new(),
             submitter: OnceCell::new(),
+            interrupts: Interrupts::default(),
             interrupted: Cell::new(false),
         })
     }
@@ -162,15 +165,16 @@ impl Context {
     }
 
     /// Signs a call, sends it, and waits until it is finalized. Once it was sent, Ctrl-C does not end the
-    /// wait but is kept for whoever asks [`is_interrupted`](Self::is_interrupted): what is paid for is
-    /// never lost. A second one does.
+    /// wait but is kept for [`until_interrupted`](Self::until_interrupted): what is paid for is never lost.
+    /// A second one does.
     pub async fn submit(
         &self,
         what: &str,
         call: impl Payload + Send + Sync + 'static,
     ) -> Result<Included, Failure> {
-        let sent = self.submitter().await?.submit(call);
-        let included = self.uninterrupted(what, sent).await?;
+        let submitter = self.submitter().await?;
+        self.interrupts.catch().await?;
+        let included = self.uninterrupted(what, submitter.submit(call)).await?;
         Ok(included?)
     }
 
@@ -181,6 +185,7 @@ impl Context {
         calls: Vec<Call>,
     ) -> Result<Vec<Result<Included, Failure>>, Failure> {
         let submitter = self.submitter().await?;
+        self.interrupts.catch().await?;
         let sent: Vec<_> = calls.into_iter().map(|call| submitter.submit(call)).collect();
         let all = async {
             let mut ends = Vec::with_capacity(sent.len());
@@ -209,7 +214,8 @@ impl Context {
         loop {
             tokio::select! {
                 answer = &mut waiting => return Ok(answer),
-                _ = ctrl_c() => {
+                caught = self.interrupts.next() => {
+                    caught?;
                     if self.interrupted.replace(true) {
                         return Err(Failure::Interrupted(format!(
                             "left before the chain answered: {what} may still happen; see `quarry vms`"
@@ -223,20 +229,42 @@ impl Context {
         }
     }
 
-    /// Whether Ctrl-C came while a call was under way.
-    pub fn is_interrupted(&self) -> bool {
-        self.interrupted.get()
+    /// Does it until Ctrl-C, and says then what was left; also where that came while a call was under way.
+    pub async fn until_interrupted<Answer>(
+        &self,
+        task: impl Future<Output = Result<Answer, Failure>>,
+        left: impl FnOnce() -> Result<Answer, Failure>,
+    ) -> Result<Answer, Failure> {
+        if self.interrupted.get() {
+            return left();
+        }
+        tokio::select! {
+            answer = task => answer,
+            caught = self.interrupts.next() => {
+                caught?;
+                left()
+            }
+        }
     }
 
-    /// Asks for a yes. Without a terminal it must have been given with `--yes`.
+    /// Asks for a yes, which is the default. Without a terminal it must have been given with `--yes`.
     pub fn confirm(&self, question: &str) -> Result<(), Failure> {
+        self.ask(question, true)
+    }
+
+    /// The same for what cannot be taken back: an empty line is a no.
+    pub fn confirm_loss(&self, question: &str) -> Result<(), Failure> {
+        self.ask(question, false)
+    }
+
+    fn ask(&self, question: &str, default: bool) -> Result<(), Failure> {
         if self.global.yes {
             return Ok(());
         }
         if !self.out.can_ask() {
             return Err(Failure::Usage(format!("{question} Nobody can be asked here: add --yes")));
         }
-        match crate::prompt::yes(question)? {
+        match crate::prompt::yes(question, default)? {
             true => Ok(()),
             false => Err(Failure::Interrupted("nothing was done".into())),
         }

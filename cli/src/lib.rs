@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod context;
 pub mod failure;
+pub mod interrupt;
 pub mod output;
 pub mod prompt;
 pub mod remedy;

@@ -1,14 +1,16 @@
 //! What a command tells: tables for people, JSON for programs, progress only on a terminal.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{presets::NOTHING, Table};
+use console::measure_text_width;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::{
+    array,
     cell::RefCell,
     env,
     future::Future,
     io::{self, IsTerminal, Write},
+    iter,
     time::Duration,
 };
 
@@ -215,13 +217,20 @@ pub fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(header);
-    table.add_rows(rows);
-    let lines = table.trim_fmt();
-    let unpadded = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    unpadded.collect::<Vec<_>>().join("\n")
+    let lines: Vec<_> = iter::once(header.map(str::to_owned)).chain(rows).collect();
+    // Colours take no room.
+    let widths: [usize; COLUMNS] = array::from_fn(|column| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| measure_text_width(cell)).max().unwrap_or_default()
+    });
+    let padded = lines.iter().map(|line| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| {
+            let room = width.saturating_sub(measure_text_width(cell));
+            format!("{cell}{}", " ".repeat(room))
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    padded.collect::<Vec<_>>().join("\n")
 }
 
 /// Names and values, a line each, the values one below the other.
@@ -235,4 +244,22 @@ pub fn fields<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
 /// A text that may be missing.
 pub fn or_dash(text: Option<impl ToString>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| text.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_their_names_in_colours_too() {
+        let rows = |paint: Paint| {
+            let row = |name: &str, state| [name.to_owned(), state, "x".to_owned()];
+            [row("a", paint.good("running")), row("büro-東", paint.bad("off"))]
+        };
+        let plain = table(["NAME", "STATE", "END"], rows(Paint::PLAIN));
+        assert_eq!(plain, "NAME     STATE    END\na        running  x\nbüro-東  off      x");
+        let painted = table(["NAME", "STATE", "END"], rows(Paint(true)));
+        assert_ne!(painted, plain);
+        assert_eq!(console::strip_ansi_codes(&painted), plain);
+    }
 }

@@ -4,12 +4,14 @@ use crate::failure::Failure;
 use std::io::{self, BufRead, Write};
 use zeroize::Zeroizing;
 
-/// Asks for a yes, which is the default.
-pub fn yes(question: &str) -> Result<bool, Failure> {
+/// Asks for a yes; an empty line is the default.
+pub fn yes(question: &str, default: bool) -> Result<bool, Failure> {
+    let choice = if default { "[Y/n]" } else { "[y/N]" };
     loop {
-        let answer = line(&format!("{question} [Y/n] "))?;
+        let answer = line(&format!("{question} {choice} "))?;
         match answer.trim().to_ascii_lowercase().as_str() {
-            "" | "y" | "yes" => return Ok(true),
+            "" => return Ok(default),
+            "y" | "yes" => return Ok(true),
             "n" | "no" => return Ok(false),
             _ => {}
         }

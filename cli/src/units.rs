@@ -141,6 +141,11 @@ pub fn size(resources: &Resources) -> String {
     format!("{vcpus} vCPU, {}, {disk_gib} GiB disk", memory(*memory_mib))
 }
 
+/// Thousandths, in percent.
+pub fn percent(permille: u32) -> String {
+    format!("{}.{} %", permille / 10, permille % 10)
+}
+
 /// So many MiB, in GiB where that is shorter.
 pub fn memory(mib: u32) -> String {
     match mib {

@@ -111,7 +111,7 @@ impl Show for Nodes {
                 vcpus.to_string(),
                 memory(memory_mib),
                 format!("{disk_gib} GiB"),
-                format!("{}.{} %", node.uptime_permille / 10, node.uptime_permille % 10),
+                units::percent(node.uptime_permille),
                 node.vms.to_string(),
                 node.price.hour.to_string(),
                 node.price.month.to_string(),

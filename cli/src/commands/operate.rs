@@ -136,7 +136,7 @@ pub async fn delete(context: &Context, args: DeleteArgs) -> Result<(), Failure> 
     }
     let names = vms.iter().map(|vm| format!("{} ({})", vm.request.request_id, vm.request.name));
     let names = names.collect::<Vec<_>>().join(", ");
-    context.confirm(&format!("Delete {names}, disk and all?"))?;
+    context.confirm_loss(&format!("Delete {names}, disk and all?"))?;
     for vm in &vms {
         let call = bindings::tx().compute().request_compute_delete(vm.request.request_id);
         carry_out(context, vm, "the deletion", call, &args.wait).await?;
@@ -155,7 +155,8 @@ pub async fn cancel(context: &Context, args: Args) -> Result<(), Failure> {
 pub async fn evacuate(context: &Context, args: Args) -> Result<(), Failure> {
     let vm = vm::find(context, &args.vm).await?;
     let (id, name) = (vm.request.request_id, &vm.request.name);
-    context.confirm(&format!("Launch {id} ({name}) anew on another node? Its disk is lost."))?;
+    context
+        .confirm_loss(&format!("Launch {id} ({name}) anew on another node? Its disk is lost."))?;
     let call = bindings::tx().compute().evacuate(id);
     carry_out(context, &vm, "the evacuation", call, &WaitArgs { no_wait: true }).await
 }
@@ -207,10 +208,19 @@ async fn carry_out(
     let begun = Instant::now();
     let id = vm.request.request_id;
     let included = context.submit(what, call).await?;
-    let mut after = context.chain().await?.at(included.block.hash).vm(id).await?;
-    if !wait.no_wait && !context.is_interrupted() {
-        after = settled(context, id, after, what).await?;
-    }
+    let done = async {
+        let after = context.chain().await?.at(included.block.hash).vm(id).await?;
+        match wait.no_wait {
+            true => Ok(after),
+            false => settled(context, id, after, what).await,
+        }
+    };
+    let goes_on = || {
+        Err(Failure::Interrupted(format!(
+            "{what} goes on without this command: see `quarry show {id}`"
+        )))
+    };
+    let after = context.until_interrupted(done, goes_on).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let words = match &after {
         Some(vm) if vm.request.pending_operation().is_some() => {
@@ -223,7 +233,7 @@ async fn carry_out(
     Ok(())
 }
 
-/// Waits until nothing is under way with a VM. Ctrl-C ends the wait, and not what is under way.
+/// Waits until nothing is under way with a VM.
 async fn settled(
     context: &Context,
     id: RequestId,
@@ -236,14 +246,8 @@ async fn settled(
     let mut vm = first;
     let wait = context.out.wait(&format!("the node to carry out {what}"));
     while vm.as_ref().is_some_and(is_under_way) {
-        tokio::select! {
-            _ = finalized.changed() => {}
-            _ = tokio::signal::ctrl_c() => {
-                return Err(Failure::Interrupted(format!(
-                    "{what} goes on without this command: see `quarry show {id}`"
-                )));
-            }
-        }
+        // It ends with the chain's connection alone, which this command holds.
+        let _ = finalized.changed().await;
         let latest = finalized.borrow_and_update().map(|latest| latest.block.hash);
         if let Some(hash) = latest {
             vm = chain.at(hash).vm(id).await?;

@@ -32,7 +32,6 @@ use std::{
     time::{Duration, Instant},
 };
 use subxt::utils::Static;
-use tokio::signal::ctrl_c;
 
 const DEFAULT_IMAGE: &str = "debian-12";
 const DEFAULT_SPAN: Span = Span(Duration::from_secs(24 * 3_600));
@@ -238,30 +237,31 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut progress = Progress::new(context, id, begun, asked);
     progress
         .step("accepted", &format!("VM {id} ({}), in block {}", order.name, included.block.number));
-    if context.is_interrupted() {
-        return Err(progress.left());
-    }
-    if args.until != Until::Accepted
-        && progress.until_running().await?
-        && args.until == Until::Ready
-    {
-        progress.until_ready().await?;
-    }
-    let vm = context.now().await?.vm(id).await?;
-    let vm = vm.ok_or_else(|| Failure::NotFound(format!("VM {id} is gone")))?;
+    let rented = async {
+        let ready = args.until != Until::Accepted && progress.until_running().await?;
+        if ready && args.until == Until::Ready {
+            progress.until_ready().await;
+        }
+        let now = context.now().await?;
+        let vm = now.vm(id).await?.ok_or_else(|| gone(id))?;
+        vms::summary(&now, &vm).await
+    };
+    // Ctrl-C ends the wait, and not the VM.
+    let vm = context.until_interrupted(rented, || Err(left(id))).await?;
     let steps = progress.end();
-    let summary = summary(context, &vm).await?;
     let connect = format!("quarry ssh {id}");
-    Ok(context.out.show(&Rented { vm: summary, connect, ssh_key_file, steps })?)
+    Ok(context.out.show(&Rented { vm, connect, ssh_key_file, steps })?)
 }
 
-async fn summary(context: &Context, vm: &VmView) -> Result<Summary, Failure> {
-    let now = context.now().await?;
-    let node = match &vm.request.miner_id {
-        Some(node_id) => now.node(node_id).await?.map(|view| view.node),
-        None => None,
-    };
-    Ok(Summary::new(vm, &now.plans().await?, node.as_ref()))
+fn left(id: RequestId) -> Failure {
+    Failure::Interrupted(format!(
+        "VM {id} goes on without this command: `quarry show {id}` says how it does, \
+         `quarry delete {id}` takes it back"
+    ))
+}
+
+fn gone(id: RequestId) -> Failure {
+    Failure::NotFound(format!("VM {id} is gone"))
 }
 
 /// The chain holds the highest price for each block: so many of them as pay for the time at the real one.
@@ -521,33 +521,19 @@ impl<'a> Progress<'a> {
         self.steps
     }
 
-    fn left(&self) -> Failure {
-        let id = self.id;
-        Failure::Interrupted(format!(
-            "VM {id} goes on without this command: `quarry show {id}` says how it does, \
-             `quarry delete {id}` takes it back"
-        ))
-    }
-
-    /// Waits for the guest. Ctrl-C ends the wait, and not the VM.
-    async fn until_ready(&mut self) -> Result<(), Failure> {
+    /// Waits for the guest.
+    async fn until_ready(&mut self) {
         self.waits_for("the guest to answer by ssh");
-        let ready = reach::until_ready(self.context, self.id);
-        let answer = tokio::select! {
-            answer = ready => answer,
-            _ = ctrl_c() => return Err(self.left()),
-        };
-        match answer {
+        match reach::until_ready(self.context, self.id).await {
             Ok(()) => self.step("ready", "the guest answers by ssh"),
             Err(failure) => self.context.out.aside(&format!(
                 "the VM runs, but does not answer by ssh: {failure}; see `quarry console {}`",
                 self.id
             )),
         }
-        Ok(())
     }
 
-    /// Waits for what the chain says. Ctrl-C ends the wait, and not the VM.
+    /// Waits for what the chain says.
     async fn until_running(&mut self) -> Result<bool, Failure> {
         let chain = self.context.chain().await?;
         let mut finalized = chain.finalized();
@@ -556,16 +542,13 @@ impl<'a> Progress<'a> {
             let latest = *finalized.borrow_and_update();
             if let Some(latest) = latest {
                 let now = chain.at(latest.block.hash);
-                let vm = now.vm(self.id).await?;
-                let vm = vm.ok_or_else(|| Failure::NotFound(format!("VM {} is gone", self.id)))?;
+                let vm = now.vm(self.id).await?.ok_or_else(|| gone(self.id))?;
                 if self.look(&now, &vm, &mut seen).await? {
                     return Ok(true);
                 }
             }
-            tokio::select! {
-                _ = finalized.changed() => {}
-                _ = ctrl_c() => return Err(self.left()),
-            }
+            // It ends with the chain's connection alone, which this command holds.
+            let _ = finalized.changed().await;
         }
     }
 

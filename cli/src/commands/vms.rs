@@ -116,21 +116,25 @@ pub async fn show(context: &Context, args: ShowArgs) -> Result<(), Failure> {
     Ok(context.out.show(&details(&context.now().await?, &vm).await?)?)
 }
 
-/// All there is to say of a VM.
-pub async fn details(now: &At, vm: &VmView) -> Result<Details, Failure> {
-    let request = &vm.request;
-    let node = match &request.miner_id {
+/// A VM as a list shows it.
+pub async fn summary(now: &At, vm: &VmView) -> Result<Summary, Failure> {
+    let node = match &vm.request.miner_id {
         Some(node_id) => now.node(node_id).await?.map(|view| view.node),
         None => None,
     };
-    let plans = now.plans().await?;
+    Ok(Summary::new(vm, &now.plans().await?, node.as_ref()))
+}
+
+/// All there is to say of a VM.
+pub async fn details(now: &At, vm: &VmView) -> Result<Details, Failure> {
+    let request = &vm.request;
     let waits_because = match request.status {
         ComputeRequestStatus::Pending => reasons(now, request.request_id).await?,
         _ => Vec::new(),
     };
     let host_key = vm.assignment.as_ref().and_then(|assignment| assignment.ssh_host_key);
     Ok(Details {
-        summary: Summary::new(vm, &plans, node.as_ref()),
+        summary: summary(now, vm).await?,
         owner: signer::address_of(&request.owner),
         created_at: request.created_at,
         access: vm.access.as_ref().map(|access| access.endpoint.to_string()),

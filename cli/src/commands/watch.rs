@@ -3,7 +3,6 @@
 use super::vms::{summaries, Vms};
 use crate::{context::Context, failure::Failure, output::Show};
 use std::io::{self, Write};
-use tokio::signal::ctrl_c;
 
 /// How to watch.
 #[derive(clap::Args, Debug)]
@@ -23,6 +22,10 @@ const OWN_SCREEN: &str = "\x1b[?1049l";
 
 /// Watches until Ctrl-C.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    context.until_interrupted(watch(context, &args), || Ok(())).await
+}
+
+async fn watch(context: &Context, args: &Args) -> Result<(), Failure> {
     let account = context.account().await?;
     let chain = context.chain().await?;
     let mut finalized = chain.finalized();
@@ -34,10 +37,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let vms = summaries(&chain.at(latest.block.hash), &account, args.all).await?;
             tell(context, &screen, &vms, latest.block.number, &mut before)?;
         }
-        tokio::select! {
-            _ = finalized.changed() => {}
-            _ = ctrl_c() => return Ok(()),
-        }
+        // It ends with the chain's connection alone, which this command holds.
+        let _ = finalized.changed().await;
     }
 }
 

@@ -82,8 +82,9 @@ pub async fn end_lease(context: &Context, args: EndLeaseArgs) -> Result<(), Fail
     let span = rough(time_of(now.params().await?.notice_period));
     let ids: Vec<_> = args.vms.iter().map(ToString::to_string).collect();
     let ids = ids.join(", ");
-    context
-        .confirm(&format!("End the lease of {ids}? Tenants have {span} to move; then disks go."))?;
+    context.confirm_loss(&format!(
+        "End the lease of {ids}? Tenants have {span} to move; then disks go."
+    ))?;
     let calls = args.vms.iter().map(|id| bindings::tx().compute().end_lease(*id)).collect();
     let ends = context.submit_all("the notice", calls).await?;
     let live = context.now().await?.live_blocks().await?;
@@ -186,7 +187,7 @@ pub async fn deregister(context: &Context, args: NodeArgs) -> Result<(), Failure
     }
     let unbonding = now.params().await?.unbonding;
     let bond = Qry(view.node.bond);
-    context.confirm(&format!(
+    context.confirm_loss(&format!(
         "Take {id} from the market? Its bond of {} is free in {}.",
         bond.with_symbol(),
         rough(time_of(unbonding))

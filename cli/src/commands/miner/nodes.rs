@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     output::{fields, or_dash, table, Paint, Show},
     signer, ssh_key,
-    units::{memory, rough, size, time_of, Price, Qry},
+    units::{memory, percent, rough, size, time_of, Price, Qry},
 };
 use quarry_client::At;
 use quarry_primitives::{
@@ -100,10 +100,6 @@ fn painted(status: &str, paint: Paint) -> String {
         "offline" => paint.bad(status),
         _ => paint.waiting(status),
     }
-}
-
-fn percent(permille: u32) -> String {
-    format!("{}.{} %", permille / 10, permille % 10)
 }
 
 impl Show for Nodes {

@@ -79,7 +79,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         )));
     }
     if keys.is_empty() {
-        context.confirm(&format!("Let nobody in to VM {id} any more?"))?;
+        context.confirm_loss(&format!("Let nobody in to VM {id} any more?"))?;
     }
     let call = bindings::tx()
         .compute()
