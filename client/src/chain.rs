@@ -6,6 +6,7 @@ mod endpoint;
 mod follow;
 mod prompt;
 pub(crate) mod runtime;
+mod settled;
 mod standing;
 
 pub use connect::ConnectError;

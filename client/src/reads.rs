@@ -4,7 +4,7 @@ use crate::{
     bindings,
     chain::{Chain, ConnectError, Session},
 };
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeAll, Encode};
 use quarry_primitives::{
     api::{
         ApiError, FoundNode, NodeFilter, NodeView, OpenRequest, Page, PendingReasons, Quote,
@@ -33,6 +33,23 @@ pub enum ReadError {
     /// The chain node, or its runtime, does not fit.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The state of that block is not where its runtime looks for it yet.
+    #[error(
+        "the chain's state is being migrated to version {version} of its runtime, and is not read until that is done"
+    )]
+    Migrating {
+        /// The runtime's version.
+        version: u32,
+    },
+    /// It will not be before the chain's operators mended it.
+    #[error(
+        "a migration of the chain's state to version {version} of its runtime failed, and nothing is read until the \
+         chain's operators mended it"
+    )]
+    MigrationFailed {
+        /// The runtime's version.
+        version: u32,
+    },
     /// The answer is not what it must be by the metadata.
     #[error("the answer of {what} cannot be decoded: {error}")]
     Decode {
@@ -255,9 +272,11 @@ impl At {
         arguments: impl Encode,
     ) -> Result<Answer, ReadError> {
         let session = self.chain.session()?;
+        session.must_be_readable(self.hash).await?;
         let arguments = arguments.encode();
         let answer = session.rpc().state_call(method, Some(&arguments), Some(self.hash)).await?;
-        decode(method, &answer)
+        // What is left over shows that the rows before it were misread.
+        Answer::decode_all(&mut &*answer).map_err(|error| ReadError::Decode { what: method, error })
     }
 
     async fn all_pages<Of: Encode, Row: Decode, Cursor: Decode + Encode>(
@@ -294,6 +313,7 @@ impl At {
         or_default: bool,
     ) -> Result<Option<Stored>, ReadError> {
         let session = self.chain.session()?;
+        session.must_be_readable(self.hash).await?;
         let (key, default) = self.storage_key(&session, address, key)?;
         let stored = session.rpc().state_get_storage(&key, Some(self.hash)).await?;
         let bytes = stored.or(default.filter(|_| or_default));

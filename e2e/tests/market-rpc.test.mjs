@@ -32,6 +32,8 @@ const alpha = new Host('alpha', { globalIps: true }, { metrics: METRICS });
 const beta = new Host('beta', { country: 'IS' });
 const gamma = new Host('gamma', { maxVms: 1 });
 const tenant = market.account('tenant');
+/** What `system.lastRuntimeUpgrade` has where version 0 was the last. */
+const OF_ANOTHER_RUNTIME = '0x0018717561727279';
 const NOBODY = market.account('nobody').address;
 const FILTER = { resources: PLANS.small, country: 'SE', maxPrice: MAX_PRICE, ip: 'Prefer' };
 const FILTER_IN_JSON = { resources: PLANS.small, country: 'SE', max_price: String(MAX_PRICE), ip: 'prefer' };
@@ -87,17 +89,17 @@ async function pages(question) {
   return rows;
 }
 
+before(async () => {
+  await market.open({ hosts: [alpha, beta, gamma] });
+  await rent();
+});
+
+after(async () => {
+  await market.close();
+  await endAll();
+});
+
 describe('the market answers the same over the runtime API and over JSON-RPC', { concurrency: true }, () => {
-  before(async () => {
-    await market.open({ hosts: [alpha, beta, gamma] });
-    await rent();
-  });
-
-  after(async () => {
-    await market.close();
-    await endAll();
-  });
-
   test('get_node_metrics', async () => {
     const metrics = await same('get_node_metrics', api.getNodeMetrics('alpha'), 'alpha');
     const expected = Object.entries(METRICS).map(([key, value]) => [snakeCase(key), value]);
@@ -222,4 +224,16 @@ describe('the market answers the same over the runtime API and over JSON-RPC', {
     await refused('invalid_params', -32602, 'get_vm');
     await refused('invalid_params', -32602, 'find_nodes', { resources: { vcpus: 1 } });
   });
+});
+
+// Alone: of that block nothing is told to anybody.
+test('a state that a migration has yet to move is not told, and those before and after it are', async () => {
+  const { query, tx } = market.api;
+  // As the block that brings a new runtime: the next one runs its migrations.
+  const due = await market.asAdmin(tx.system.setStorage([[query.system.lastRuntimeUpgrade.key(), OF_ANOTHER_RUNTIME]]));
+  await refused('migrating', 7014, 'get_node', 'alpha', due.hash);
+  await refused('migrating', 7014, 'get_vm', String(ids.running), due.hash);
+  assert.equal((await ask('get_node', 'alpha', due.parent)).node_id, 'alpha');
+  const { hash } = await market.do(tenant, tx.system.remark('0x'));
+  assert.equal((await ask('get_node', 'alpha', hash)).node_id, 'alpha');
 });

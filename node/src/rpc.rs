@@ -3,6 +3,7 @@
 mod arguments;
 mod compute;
 mod refusal;
+mod settled;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ pub mod market;
 pub mod node;
 pub mod request;
 pub mod resources;
+pub mod settled;
 pub mod text;
 
 pub use node::NodeId;

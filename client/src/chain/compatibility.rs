@@ -10,7 +10,7 @@ pub(crate) const COMMITTED: &[u8] = include_bytes!("../../metadata.scale");
 /// The chain speaks another language than this program in something that it uses.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "this worker is too {} for the chain's runtime: {what} differs between the chain's version \
+    "this program is too {} for the chain's runtime: {what} differs between the chain's version \
      {chain} and {ours}, which it was built for; {}",
     self.age(),
     self.remedy()

@@ -5,7 +5,9 @@ use super::{
     endpoint::Endpoint,
     prompt::Prompt,
     runtime::{Rpc, Runtime, RuntimeError},
+    settled::{self, Settled},
 };
+use crate::reads::ReadError;
 use quarry_primitives::Hash;
 use std::{
     collections::BTreeMap,
@@ -82,6 +84,7 @@ pub(crate) struct Session {
     rpc: Rpc,
     genesis: Hash,
     runtimes: Mutex<Runtimes>,
+    settled: Settled,
 }
 
 struct Runtimes {
@@ -110,7 +113,8 @@ impl Session {
         let best = rpc.chain_get_block_hash(None).await?.unwrap_or(genesis);
         let latest = Runtime::fetch(&rpc, genesis, best).await?;
         let by_version = BTreeMap::from([(latest.spec_version, latest.clone())]);
-        Ok(Self { rpc, genesis, runtimes: Mutex::new(Runtimes { latest, by_version }) })
+        let runtimes = Mutex::new(Runtimes { latest, by_version });
+        Ok(Self { rpc, genesis, runtimes, settled: Settled::default() })
     }
 
     pub(crate) fn rpc(&self) -> &Rpc {
@@ -138,6 +142,18 @@ impl Session {
                 Ok(runtime)
             }
         }
+    }
+
+    /// Fails where the state of a block is not one that this program can read. The runtime at that block counts, which
+    /// may be another than that of the best block.
+    pub(crate) async fn must_be_readable(&self, hash: Hash) -> Result<(), ReadError> {
+        if self.settled.has(&hash) {
+            return Ok(());
+        }
+        let runtime = self.runtime_at(hash).await?;
+        settled::check(&self.rpc, &runtime, hash).await?;
+        self.settled.note(hash);
+        Ok(())
     }
 
     /// Takes up the runtime of the best block, after an upgrade.

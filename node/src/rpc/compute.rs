@@ -7,6 +7,7 @@ use super::{
         RequestsForNode,
     },
     refusal::Refusal,
+    settled::{self, StateReader},
 };
 use crate::service::Block;
 use jsonrpsee::{server::RegisterMethodError, RpcModule};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 /// The market's methods.
 pub fn methods<C>(client: Arc<C>) -> Result<RpcModule<Market<C>>, RegisterMethodError>
 where
-    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + StateReader + Send + Sync + 'static,
     C::Api: ComputeApi<Block>,
 {
     let mut module = RpcModule::new(Market { client });
@@ -67,28 +68,31 @@ pub struct Market<C> {
 
 impl<C> Market<C>
 where
-    C: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + StateReader,
     C::Api: ComputeApi<Block>,
 {
-    fn block(&self, at: Option<Hash>) -> Hash {
-        at.unwrap_or_else(|| self.client.info().best_hash)
+    /// The block to look at, whose state can be read.
+    fn block(&self, at: Option<Hash>) -> Answer<Hash> {
+        let at = at.unwrap_or_else(|| self.client.info().best_hash);
+        settled::check(&*self.client, at)?;
+        Ok(at)
     }
 
     fn get_node_metrics(&self, asked: OneNode) -> Answer<Option<NodeMetricsData>> {
         let api = self.client.runtime_api();
-        Ok(api.get_node_metrics(self.block(asked.at), asked.node_id)?)
+        Ok(api.get_node_metrics(self.block(asked.at)?, asked.node_id)?)
     }
 
     fn get_node(&self, asked: OneNode) -> Answer<Option<NodeView>> {
         let api = self.client.runtime_api();
-        Ok(api.get_node(self.block(asked.at), asked.node_id)?)
+        Ok(api.get_node(self.block(asked.at)?, asked.node_id)?)
     }
 
     fn find_nodes(&self, asked: NodeSearch) -> Answer<Page<FoundNode, NodeId>> {
         let filter = asked.filter.try_into()?;
         let limit = arguments::rows(asked.limit)?;
         let api = self.client.runtime_api();
-        Ok(api.find_nodes(self.block(asked.at), filter, asked.cursor, limit)?)
+        Ok(api.find_nodes(self.block(asked.at)?, filter, asked.cursor, limit)?)
     }
 
     fn get_user_vms(&self, asked: OneAccount) -> Answer<Page<VmView, RequestCursor>> {
@@ -96,23 +100,23 @@ where
         let cursor = asked.cursor.map(Into::into);
         let limit = arguments::rows(asked.limit)?;
         let api = self.client.runtime_api();
-        Ok(api.get_user_vms(self.block(asked.at), account, cursor, limit)?)
+        Ok(api.get_user_vms(self.block(asked.at)?, account, cursor, limit)?)
     }
 
     fn get_vm(&self, asked: OneRequest) -> Answer<Option<VmView>> {
         let api = self.client.runtime_api();
-        Ok(api.get_vm(self.block(asked.at), asked.request_id.0)?)
+        Ok(api.get_vm(self.block(asked.at)?, asked.request_id.0)?)
     }
 
     fn quote(&self, asked: PlanOnNode) -> Answer<Quote> {
         let api = self.client.runtime_api();
-        Ok(api.quote(self.block(asked.at), asked.plan_id, asked.node_id)??)
+        Ok(api.quote(self.block(asked.at)?, asked.plan_id, asked.node_id)??)
     }
 
     fn why_pending(&self, asked: NodesForRequest) -> Answer<PendingInWords> {
         let limit = arguments::rows(asked.limit)?;
         let api = self.client.runtime_api();
-        let at = self.block(asked.at);
+        let at = self.block(asked.at)?;
         Ok(api.why_pending(at, asked.request_id.0, asked.cursor, limit)??.into())
     }
 
@@ -120,14 +124,14 @@ where
         let cursor = asked.cursor.map(Into::into);
         let limit = arguments::rows(asked.limit)?;
         let api = self.client.runtime_api();
-        Ok(api.work_for(self.block(asked.at), asked.node_id, cursor, limit)?)
+        Ok(api.work_for(self.block(asked.at)?, asked.node_id, cursor, limit)?)
     }
 
     fn open_for(&self, asked: RequestsForNode) -> Answer<Page<OpenRequest, RequestCursor>> {
         let cursor = asked.cursor.map(Into::into);
         let limit = arguments::rows(asked.limit)?;
         let api = self.client.runtime_api();
-        Ok(api.open_for(self.block(asked.at), asked.node_id, cursor, limit)?)
+        Ok(api.open_for(self.block(asked.at)?, asked.node_id, cursor, limit)?)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Why a question about the market gets no answer. Codes and names are stable: programs rely on them.
 
 use jsonrpsee::types::{error::INVALID_PARAMS_CODE, ErrorObjectOwned};
-use quarry_primitives::api::{self, MAX_ROWS};
+use quarry_primitives::{
+    api::{self, MAX_ROWS},
+    settled::Unsettled,
+};
 use serde::Serialize;
 use std::fmt::{Display, Formatter};
 
@@ -20,6 +23,8 @@ pub enum Refusal {
     UnknownBlock(String),
     /// The runtime gave no answer.
     Runtime(String),
+    /// The state is not where the runtime would look for it.
+    Unsettled(Unsettled),
 }
 
 /// What stands in the error's `data`.
@@ -42,6 +47,8 @@ impl Refusal {
             Self::Account => 7011,
             Self::UnknownBlock(_) => 7012,
             Self::Runtime(_) => 7013,
+            Self::Unsettled(Unsettled::Migrating) => 7014,
+            Self::Unsettled(Unsettled::MigrationFailed) => 7015,
         }
     }
 
@@ -58,6 +65,8 @@ impl Refusal {
             Self::Account => "invalid_account",
             Self::UnknownBlock(_) => "unknown_block",
             Self::Runtime(_) => "runtime_failed",
+            Self::Unsettled(Unsettled::Migrating) => "migrating",
+            Self::Unsettled(Unsettled::MigrationFailed) => "migration_failed",
         }
     }
 }
@@ -82,6 +91,14 @@ impl Display for Refusal {
                 write!(out, "at: the chain node has no such block, or no longer its state: {why}")
             }
             Self::Runtime(why) => write!(out, "the runtime gave no answer: {why}"),
+            Self::Unsettled(Unsettled::Migrating) => out.write_str(
+                "the chain's state is being migrated to a new runtime: ask again in some blocks, \
+                 or name an earlier block in `at`",
+            ),
+            Self::Unsettled(Unsettled::MigrationFailed) => out.write_str(
+                "a migration of the chain's state failed: until its operators mended it, only \
+                 earlier blocks are told of, by `at`",
+            ),
         }
     }
 }

@@ -1,4 +1,6 @@
+mod damaged;
 mod documentation;
+mod migrations;
 mod mock;
 mod refusals;
 
@@ -14,15 +16,23 @@ struct Rpc {
 
 impl Rpc {
     fn new() -> Self {
-        let chain = Chain::default();
+        Self::of(Chain::default())
+    }
+
+    fn of(chain: Chain) -> Self {
         let asked = chain.asked.clone();
         Self { methods: compute::methods(chain.into()).unwrap().into(), asked }
     }
 
     fn send(&self, request: &str) -> Value {
+        self.answer(request).expect("a request")
+    }
+
+    /// None to what is no request at all.
+    fn answer(&self, request: &str) -> Option<Value> {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
-        let answer = runtime.block_on(self.methods.raw_json_request(request, 1)).unwrap().0;
-        serde_json::from_str(&answer).unwrap()
+        let (answer, _) = runtime.block_on(self.methods.raw_json_request(request, 1)).ok()?;
+        Some(serde_json::from_str(&answer).unwrap())
     }
 
     fn call(&self, method: &str, params: Value) -> Value {

@@ -60,6 +60,8 @@ fn every_code_is_listed_with_its_name() {
         (7011, "invalid_account"),
         (7012, "unknown_block"),
         (7013, "runtime_failed"),
+        (7014, "migrating"),
+        (7015, "migration_failed"),
         (-32602, "invalid_params"),
     ] {
         let row = format!("| {code} | `{name}` |");

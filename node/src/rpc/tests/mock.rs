@@ -1,6 +1,6 @@
 //! A chain with one node, `alpha`, one VM that runs there, and one request that waits.
 
-use crate::service::Block;
+use crate::{rpc::settled::StateReader, service::Block};
 use quarry_primitives::{
     api::*,
     ip::{IpAddress, IpNetwork, PoolId},
@@ -12,6 +12,7 @@ use quarry_primitives::{
         MinerComputeRequest, Operation, OperationKind, PlanId, SshKeyList,
     },
     resources::{Rates, Resources},
+    settled::{Item, Signs},
     text::{Amount, Text},
     AccountId, Hash, NodeId, RequestId,
 };
@@ -264,25 +265,61 @@ fn quote() -> Quote {
 /// What the runtime was asked last, with the block and all arguments.
 pub type Asked = Arc<Mutex<String>>;
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Chain {
     pub asked: Asked,
+    /// What the best block's state says of migrations.
+    pub signs: Signs,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { asked: Asked::default(), signs: settled() }
+    }
 }
 
 impl Chain {
     /// Whether there is a market at that block, after noting what was asked.
-    fn ask(&self, at: Hash, what: &str, with: impl std::fmt::Debug) -> Result<bool, CallError> {
+    fn ask(&self, at: Hash, what: &str, with: impl std::fmt::Debug) -> Found<bool> {
         *self.asked.lock().unwrap() = format!("{what} {with:?} at {at:?}");
-        match at {
-            at if at == BEST => Ok(true),
-            at if at == GENESIS => Ok(false),
-            at => Err(CallError::UnknownBlock(format!("{at:?}"))),
-        }
+        is_best(at)
+    }
+}
+
+/// Whether the block is the best one; it is the first otherwise.
+fn is_best(at: Hash) -> Found<bool> {
+    match at {
+        at if at == BEST => Ok(true),
+        at if at == GENESIS => Ok(false),
+        at => Err(CallError::UnknownBlock(format!("{at:?}"))),
     }
 }
 
 type CallError = sp_api::ApiError;
 type Found<T> = Result<T, CallError>;
+
+const VERSION: u32 = 3;
+
+/// What a state says whose migrations were run.
+pub fn settled() -> Signs {
+    Signs { last_upgrade: Some(b"\x0c\x18quarry".to_vec()), ..Signs::default() }
+}
+
+impl StateReader for Chain {
+    fn spec_version(&self, at: Hash) -> Found<u32> {
+        is_best(at).map(|_| VERSION)
+    }
+
+    fn stored(&self, at: Hash, item: Item) -> Found<Option<Vec<u8>>> {
+        let signs = if is_best(at)? { self.signs.clone() } else { settled() };
+        Ok(match item {
+            Signs::LAST_UPGRADE => signs.last_upgrade,
+            Signs::CURSOR => signs.cursor,
+            Signs::CLOSED_UNTIL => signs.closed_until,
+            (pallet, name) => panic!("nobody needs {pallet}.{name}"),
+        })
+    }
+}
 
 fn page<Row, Cursor>(
     there: bool,
