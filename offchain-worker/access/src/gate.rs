@@ -1,10 +1,11 @@
 //! How many connections may be unauthenticated at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Counts connections that have not authenticated yet, in all and by source address.
 #[derive(Debug, Clone)]
@@ -14,8 +15,21 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     total: usize,
     per_source: usize,
-    /// Never more entries than `total`, as none is zero.
-    within: Mutex<HashMap<IpAddr, usize>>,
+    within: Mutex<Within>,
+}
+
+#[derive(Debug, Default)]
+struct Within {
+    /// The number of the next place.
+    next: u64,
+    /// The places of each source, the oldest first; none without any.
+    of: HashMap<IpAddr, VecDeque<Taken>>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    number: u64,
+    pushed_out: CancellationToken,
 }
 
 /// A place within the gate; it is free when this is dropped.
@@ -23,6 +37,8 @@ struct Inner {
 pub struct Pass {
     gate: Arc<Inner>,
     source: IpAddr,
+    number: u64,
+    pushed_out: CancellationToken,
 }
 
 impl Gate {
@@ -33,30 +49,81 @@ impl Gate {
 
     /// A place, if there is one for that address.
     pub fn enter(&self, source: IpAddr) -> Option<Pass> {
+        self.place(source, false)
+    }
+
+    /// A place, if that address has not had its share. Where all are taken, whoever has most of them loses its oldest
+    /// one: so nobody keeps others out by holding on to places.
+    pub fn press_in(&self, source: IpAddr) -> Option<Pass> {
+        self.place(source, true)
+    }
+
+    fn place(&self, source: IpAddr, presses: bool) -> Option<Pass> {
         let source = counted_as(source);
         let mut within = self.0.within();
-        let own = within.get(&source).copied().unwrap_or(0);
-        if own >= self.0.per_source || within.values().sum::<usize>() >= self.0.total {
+        let own = within.of.get(&source).map_or(0, VecDeque::len);
+        let is_full = within.count() >= self.0.total;
+        if own >= self.0.per_source || (is_full && !presses) {
             return None;
         }
-        within.insert(source, own + 1);
-        Some(Pass { gate: self.0.clone(), source })
+        if is_full {
+            within.push_one_out();
+        }
+        let (number, pushed_out) = (within.next, CancellationToken::new());
+        within.next += 1;
+        let taken = Taken { number, pushed_out: pushed_out.clone() };
+        within.of.entry(source).or_default().push_back(taken);
+        Some(Pass { gate: self.0.clone(), source, number, pushed_out })
+    }
+}
+
+impl Pass {
+    /// Is cancelled when the place goes to somebody else.
+    pub fn pushed_out(&self) -> CancellationToken {
+        self.pushed_out.clone()
     }
 }
 
 impl Inner {
-    fn within(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn within(&self) -> MutexGuard<'_, Within> {
         self.within.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Within {
+    fn count(&self) -> usize {
+        self.of.values().map(VecDeque::len).sum()
+    }
+
+    fn push_one_out(&mut self) {
+        let has_most = |places: &VecDeque<Taken>| {
+            let oldest = places.front().map(|taken| taken.number);
+            (places.len(), std::cmp::Reverse(oldest))
+        };
+        let most = self.of.iter().max_by_key(|(_, places)| has_most(places));
+        if let Some((source, number)) =
+            most.and_then(|(source, places)| Some((*source, places.front()?.number)))
+        {
+            if let Some(taken) = self.take(source, number) {
+                taken.pushed_out.cancel();
+            }
+        }
+    }
+
+    fn take(&mut self, source: IpAddr, number: u64) -> Option<Taken> {
+        let places = self.of.get_mut(&source)?;
+        let index = places.iter().position(|taken| taken.number == number)?;
+        let taken = places.remove(index);
+        if places.is_empty() {
+            self.of.remove(&source);
+        }
+        taken
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut within = self.gate.within();
-        match within.get_mut(&self.source) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(within.remove(&self.source)),
-        }
+        self.gate.within().take(self.source, self.number);
     }
 }
 
@@ -107,7 +174,28 @@ mod tests {
             (1..=3).map(|n| gate.enter(IpAddr::from([192, 0, 2, n])).unwrap()).collect();
         assert!(gate.enter(address("192.0.2.9")).is_none());
         drop(passes);
-        assert!(gate.0.within().is_empty(), "nothing is kept of who went");
+        assert!(gate.0.within().of.is_empty(), "nothing is kept of who went");
         assert!(gate.enter(address("192.0.2.9")).is_some());
+    }
+
+    #[test]
+    fn whoever_presses_in_takes_the_oldest_place_of_who_has_most() {
+        let gate = Gate::new(4, 2);
+        let (one, two) = (address("192.0.2.1"), address("192.0.2.2"));
+        let places = [one, two, two, one].map(|source| gate.press_in(source).unwrap());
+        let out = || places.each_ref().map(|pass| pass.pushed_out().is_cancelled());
+        assert!(gate.press_in(two).is_none(), "it has its share");
+        assert_eq!(out(), [false; 4]);
+        let third = gate.press_in(address("192.0.2.3")).unwrap();
+        assert_eq!(out(), [true, false, false, false], "of two with as many, the older");
+        let fourth = gate.press_in(address("192.0.2.4")).unwrap();
+        assert_eq!(out(), [true, true, false, false]);
+        let fifth = gate.press_in(address("192.0.2.5")).unwrap();
+        assert_eq!(out(), [true, true, true, false], "all have one: the oldest of all");
+        drop(places);
+        assert_eq!(gate.0.within().count(), 3, "what was pushed out frees nobody else's place");
+        for pass in [third, fourth, fifth] {
+            assert!(!pass.pushed_out().is_cancelled());
+        }
     }
 }

@@ -123,10 +123,11 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Some(pass) = self.gate.enter(source.ip()) else {
+        let Some(pass) = self.gate.press_in(source.ip()) else {
             self.refuse_busy(source);
             return;
         };
+        let pushed_out = pass.pushed_out();
         let Some(key) = self.node.host_key() else {
             tracing::error!(%source, "access: a connection without a host key to answer it with; see access.key in the settings");
             return;
@@ -137,14 +138,21 @@ impl Server {
         let session = Session::new(connection.clone());
         let deadline = Instant::now() + LOGIN;
         let begin = russh::server::run_stream(config(key), Cuttable::new(stream, cut), session);
-        let end = match timeout_at(deadline, begin).await {
-            Err(_) => End::Refused(Refusal::Time),
-            Ok(Err(_)) => End::Refused(Refusal::Left),
-            Ok(Ok(mut running)) => {
+        let begun = tokio::select! {
+            begun = timeout_at(deadline, begin) => match begun {
+                Err(_) => Err(Refusal::Time),
+                Ok(begun) => begun.map_err(|_| Refusal::Left),
+            },
+            () = pushed_out.cancelled() => Err(Refusal::Busy),
+        };
+        let end = match begun {
+            Err(refusal) => End::Refused(refusal),
+            Ok(mut running) => {
                 let handle = running.handle();
                 let end = tokio::select! {
                     ended = &mut running => connection.end_of(ended.err()),
                     end = connection.supervise(deadline, &self.stop) => end,
+                    () = pushed_out.cancelled() => End::Refused(Refusal::Busy),
                 };
                 connection.over.cancel();
                 if let Some((code, words)) = end.farewell() {
@@ -157,7 +165,10 @@ impl Server {
             }
         };
         connection.over.cancel();
-        connection.tell(end);
+        match end {
+            End::Refused(Refusal::Busy) if connection.login().is_none() => self.refuse_busy(source),
+            _ => connection.tell(end),
+        }
     }
 
     /// A place among the connections of a VM.

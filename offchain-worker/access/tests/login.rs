@@ -176,6 +176,25 @@ async fn who_does_not_log_in_is_thrown_out_and_keeps_nobody_else_out_for_long() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_on_all_places_keep_nobody_out() {
+    let limits = Limits { unauthenticated: 2, per_source: 2, ..LIMITS };
+    let port = Port::limited(limits, |_, _| ()).await;
+    let (key, line) = port.key("tenant", &ED25519);
+    port.set(&[(1, &[&line])]);
+    let mut silent = [
+        TcpStream::connect(port.address).await.unwrap(),
+        TcpStream::connect(port.address).await.unwrap(),
+    ];
+    for stream in &mut silent {
+        stream.read_exact(&mut [0; 16]).await.unwrap();
+    }
+    let mut ssh = port.ssh("1", &key, &["-o", "BindAddress=127.0.0.2"]);
+    let output = ssh.arg("stats").output().await.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(port.figures.refused(Refusal::Busy), 1, "one of the silent ones went");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_host_key_changes_without_a_stop() {
     let port = Port::open(|_, _| ()).await;
     let (key, line) = port.key("tenant", &ED25519);

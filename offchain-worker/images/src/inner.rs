@@ -4,7 +4,7 @@ use crate::{
     guards::{Held, Progress},
     partial::{self, blocking},
     shelf::Shelf,
-    user_data, Digest, FetchError, OpenError, StoreSettings, Wanted,
+    user_data, Digest, FetchError, Fetches, OpenError, StoreSettings, Wanted,
 };
 use data_encoding::HEXLOWER;
 use futures::future::{BoxFuture, WeakShared};
@@ -41,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) client: Client,
     pub(crate) shelf: Mutex<Shelf>,
     pub(crate) flights: Mutex<HashMap<Digest, Flight>>,
+    pub(crate) fetches: Mutex<Fetches>,
     pub(crate) user_data_bytes: AtomicU64,
     local: Option<Arc<File>>,
     _lock: File,
@@ -79,6 +80,7 @@ impl Inner {
             client,
             shelf,
             flights: Mutex::default(),
+            fetches: Mutex::default(),
             user_data_bytes: AtomicU64::new(0),
             local,
             _lock: lock,

@@ -17,6 +17,8 @@
 //!
 //! [`create_overlay`] writes the disks of VMs, which name an image of the store as their base.
 
+#[cfg(test)]
+mod damaged;
 mod disk;
 mod error;
 mod fetch;
@@ -38,7 +40,7 @@ pub use error::{FetchError, ImageError, OpenError, OverlayError};
 pub use guards::Held;
 pub use overlay::{create_overlay, grow_overlay, overlay_info, OverlayInfo};
 pub use quarry_primitives::request::ImageFormat;
-pub use settings::{Fetching, StoreSettings, StoredImage, Wanted};
+pub use settings::{Fetches, Fetching, StoreSettings, StoredImage, Wanted};
 pub use store::Store;
 
 /// A SHA-256.

@@ -46,6 +46,17 @@ pub struct StoredImage {
     pub in_use: bool,
 }
 
+/// The fetches that ended since the store was opened, each counted once however many waited for it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Fetches {
+    /// How many brought their image.
+    pub done: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// What the images that came take.
+    pub bytes: u64,
+}
+
 /// A fetch under way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fetching {

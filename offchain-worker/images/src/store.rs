@@ -2,7 +2,8 @@ use crate::{
     fetch,
     guards::{Held, Progress},
     inner::{is_damaged, locked, Fetched, Flight, Inner},
-    user_data, Digest, FetchError, Fetching, OpenError, StoreSettings, StoredImage, Wanted,
+    user_data, Digest, FetchError, Fetches, Fetching, OpenError, StoreSettings, StoredImage,
+    Wanted,
 };
 use futures::{
     future::{BoxFuture, Shared},
@@ -90,6 +91,11 @@ impl Store {
         alive.map(|(digest, flight)| flight.progress.fetching(*digest)).collect()
     }
 
+    /// Fetches that ended.
+    pub fn fetches(&self) -> Fetches {
+        *locked(&self.0.fetches)
+    }
+
     /// The image, if it is there and is what is wanted.
     async fn stored(&self, wanted: &Wanted) -> Result<Option<Held>, FetchError> {
         let digest = &wanted.digest;
@@ -148,5 +154,17 @@ async fn fly(store: Arc<Inner>, wanted: Wanted, progress: Arc<Progress>) -> Fetc
     let outcome = fetch::fetch(store.clone(), wanted, progress).await;
     // Whoever comes from now on looks into the store first.
     locked(&store.flights).remove(&digest);
+    count(&mut locked(&store.fetches), &outcome);
     outcome
+}
+
+fn count(fetches: &mut Fetches, outcome: &Fetched) {
+    match outcome {
+        Ok(held) => {
+            let size = std::fs::metadata(held.path()).map_or(0, |file| file.len());
+            fetches.done = fetches.done.saturating_add(1);
+            fetches.bytes = fetches.bytes.saturating_add(size);
+        }
+        Err(_) => fetches.failed = fetches.failed.saturating_add(1),
+    }
 }

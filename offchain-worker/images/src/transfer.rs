@@ -216,6 +216,10 @@ impl Transfer<'_> {
             writer.await.map_err(|error| file_error(&path, &io::Error::other(error)))?;
         self.partial = Some(partial);
         written.map_err(|error| file_error(&path, &error))?;
+        if matches!(received, Err(FetchError::FileTooLarge { .. })) {
+            // It has more than it may have, so nothing will ever make it whole.
+            self.start_anew()?;
+        }
         received
     }
 

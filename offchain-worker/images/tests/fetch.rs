@@ -4,7 +4,7 @@
 
 mod support;
 
-use quarry_images::{FetchError, ImageError, Store};
+use quarry_images::{FetchError, Fetches, ImageError, Store};
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 use support::*;
 
@@ -167,11 +167,12 @@ async fn a_file_over_the_nodes_limit_is_refused_whether_its_length_is_known_or_n
     for act in [Act::Serve, Act::Unsized] {
         let content = bytes(10, 2 * MIB);
         let server = Server::start(content.clone(), []).await.always(act);
-        let (_dir, store) = store_with(|settings| settings.max_file_bytes = MIB as u64);
+        let (dir, store) = store_with(|settings| settings.max_file_bytes = MIB as u64);
         let error = store.get(&raw(server.image(), sha256(&content))).await.unwrap_err();
         assert!(matches!(error, FetchError::FileTooLarge { .. }), "{error}");
         assert!(!error.is_terminal());
         assert_eq!(server.asked().len(), 1);
+        assert_eq!(count(&dir.path().join("store"), "partial"), 0);
     }
 }
 
@@ -247,6 +248,7 @@ async fn two_callers_fetch_an_image_once_and_one_may_give_up() {
         }
     }
     assert_eq!(server.asked().len(), 2, "one download, which broke once");
+    assert_eq!(store.fetches(), Fetches { done: 1, failed: 0, bytes: 4 * MIB as u64 });
 }
 
 #[tokio::test]
@@ -260,6 +262,7 @@ async fn a_caller_with_a_better_url_does_not_fail_with_the_first() {
     let (first, second) = tokio::join!(store.get(&bad), store.get(&good));
     assert!(first.is_err());
     second.unwrap();
+    assert_eq!(store.fetches(), Fetches { done: 1, failed: 1, bytes: MIB as u64 });
 }
 
 #[tokio::test]

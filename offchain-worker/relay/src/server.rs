@@ -190,23 +190,32 @@ impl<R: Registry> Relay<R> {
         cut: CancellationToken,
     ) {
         let source = SocketAddr::new(source.ip().to_canonical(), source.port());
-        let Some(pass) = self.gate.enter(source.ip()) else {
+        let Some(pass) = self.gate.press_in(source.ip()) else {
             tracing::debug!(%source, "refused: too many have not logged in");
             return;
         };
+        let pushed_out = pass.pushed_out();
         // Else each key that is pressed would wait for the answer to the one before.
         socket.set_nodelay(true).ok();
         let due = Instant::now() + WITHIN;
         let (line, queue) = line::line(socket, cut.clone());
         let (admitted, in_time) = oneshot::channel();
         let login = Login::new(self.clone(), source, queue, cut.clone(), (pass, admitted));
-        let running = timeout_at(due, server::run_stream(self.ssh.clone(), line, login)).await;
-        let Ok(Ok(running)) = running else {
+        let begin = server::run_stream(self.ssh.clone(), line, login);
+        let running = tokio::select! {
+            begun = timeout_at(due, begin) => begun.ok().and_then(Result::ok),
+            () = pushed_out.cancelled() => None,
+        };
+        let Some(running) = running else {
             cut.cancel();
             return;
         };
         let too_late = async {
-            if timeout_at(due, in_time).await.is_err() {
+            let is_late = tokio::select! {
+                admitted = timeout_at(due, in_time) => admitted.is_err(),
+                () = pushed_out.cancelled() => true,
+            };
+            if is_late {
                 cut.cancel();
             }
             std::future::pending::<()>().await;

@@ -23,7 +23,10 @@ impl fmt::Display for Origin {
 
 /// A mistake in the settings.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{origin}: {}{problem}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
+#[error("{}", one_line(&format!(
+    "{origin}: {}{problem}",
+    field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default()
+)))]
 pub struct ConfigError {
     /// Where it stands.
     pub origin: Origin,
@@ -52,4 +55,13 @@ impl fmt::Display for ConfigErrors {
         }
         self.0.iter().try_for_each(|error| write!(out, "\n  {error}"))
     }
+}
+
+/// Names and values may have characters in them that a terminal acts on.
+fn one_line(text: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }

@@ -1,7 +1,7 @@
 //! What a launch needs from elsewhere: the image, and the tenant's user data.
 
 use super::Engine;
-use crate::{crash, metrics, reconcile::Outcome};
+use crate::{crash, reconcile::Outcome};
 use quarry_images::{FetchError, Held, Wanted};
 use quarry_primitives::{
     api::WorkItem,
@@ -31,19 +31,8 @@ impl Engine {
         let engine = self.clone();
         self.runtime.spawn(async move {
             let provisions = engine.provisions(&item.image, item.cloud_init_cid.as_ref()).await;
-            if !is_here {
-                engine.count_fetch(&provisions);
-            }
             engine.fetched(uuid, &item, provisions);
         });
-    }
-
-    fn count_fetch(&self, provisions: &Result<Provisions, FetchError>) {
-        let Ok((image, _)) = provisions else {
-            return self.metrics.image_fetched(metrics::Outcome::Failed, 0);
-        };
-        let size = std::fs::metadata(image.path()).map_or(0, |file| file.len());
-        self.metrics.image_fetched(metrics::Outcome::Done, size);
     }
 
     /// The image and the user data of a VM, from the store or from where they are.

@@ -179,6 +179,7 @@ impl Engine {
         let mut resync = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut read: Option<Finalized> = None;
+        let mut unread = String::new();
         let mut looks = Pace::default();
         let mut pages = Pace::default();
         while !stop.is_cancelled() {
@@ -187,10 +188,13 @@ impl Engine {
             let mut failed = false;
             if let Some(latest) = latest.filter(|latest| read != Some(*latest)) {
                 match self.board.alive_while(self.read_work(latest)).await {
-                    Ok(()) => read = Some(latest),
+                    Ok(()) => {
+                        read = Some(latest);
+                        unread.clear();
+                    }
                     Err(error) => {
                         failed = true;
-                        log_unread(&error);
+                        log_unread(&error, &mut unread);
                     }
                 }
             }
@@ -330,12 +334,17 @@ impl Engine {
     }
 }
 
-fn log_unread(error: &ReadError) {
+/// Says so once for as long as it is for the same reason.
+fn log_unread(error: &ReadError, told: &mut String) {
     const WHAT: &str = "the node's work cannot be read; nothing is concluded from that";
     match error {
-        // Whoever follows the chain says so once.
-        ReadError::Disconnected => tracing::debug!(%error, WHAT),
-        _ => tracing::warn!(%error, WHAT),
+        // Whoever follows the chain says so.
+        ReadError::Disconnected => tracing::debug!(%error, "{WHAT}"),
+        _ if *told == error.to_string() => tracing::debug!(%error, "{WHAT}"),
+        _ => {
+            tracing::warn!(%error, "{WHAT}");
+            *told = error.to_string();
+        }
     }
 }
 

@@ -50,6 +50,7 @@ impl Engine {
         let stored = self.images.list();
         let limit = self.settings.images.store_bytes;
         self.metrics.set_image_store(stored.len(), self.images.bytes(), limit);
+        self.metrics.set_fetches(&self.images.fetches());
         let stored = stored.into_iter().map(|image| ImageStatus {
             digest: HEXLOWER.encode(&image.digest),
             bytes: image.bytes,

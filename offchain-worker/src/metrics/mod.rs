@@ -15,6 +15,7 @@ use prometheus::{
     TextEncoder,
 };
 use quarry_hypervisor::DomainStats;
+use quarry_images::Fetches;
 use quarry_primitives::RequestId;
 use std::{
     sync::Arc,
@@ -261,10 +262,12 @@ impl Metrics {
         self.store_limit.set(whole(limit));
     }
 
-    /// An image fetch ended, after so many bytes.
-    pub fn image_fetched(&self, outcome: Outcome, bytes: u64) {
-        self.fetches.with_label_values(&[outcome.label()]).inc();
-        self.fetched_bytes.inc_by(bytes);
+    /// The image fetches that ended in this process.
+    pub fn set_fetches(&self, fetches: &Fetches) {
+        let by = |outcome: Outcome| self.fetches.with_label_values(&[outcome.label()]);
+        raise(&by(Outcome::Done), fetches.done);
+        raise(&by(Outcome::Failed), fetches.failed);
+        raise(&self.fetched_bytes, fetches.bytes);
     }
 
     /// A heartbeat is in a block.
@@ -302,6 +305,10 @@ impl Drop for ActionTimer {
         let seconds = self.since.elapsed().as_secs_f64();
         self.metrics.action_seconds.with_label_values(&labels).observe(seconds);
     }
+}
+
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 fn whole(number: u64) -> i64 {

@@ -113,10 +113,11 @@ fn reports_and_fetches_are_counted_by_how_they_ended() {
     metrics.report("heartbeat", Outcome::Done);
     metrics.report("heartbeat", Outcome::Done);
     metrics.report("heartbeat", Outcome::Failed);
-    metrics.image_fetched(Outcome::Done, 40);
-    metrics.image_fetched(Outcome::Failed, 2);
+    metrics.set_fetches(&Fetches { done: 2, failed: 0, bytes: 40 });
+    metrics.set_fetches(&Fetches { done: 2, failed: 1, bytes: 42 });
     assert!(has(&metrics, "quarry_worker_reports_total{kind=\"heartbeat\",result=\"done\"} 2"));
     assert!(has(&metrics, "quarry_worker_reports_total{kind=\"heartbeat\",result=\"failed\"} 1"));
+    assert!(has(&metrics, "quarry_worker_image_fetches_total{result=\"done\"} 2"));
     assert!(has(&metrics, "quarry_worker_image_fetches_total{result=\"failed\"} 1"));
     assert!(has(&metrics, "quarry_worker_image_fetched_bytes_total 42"));
 }

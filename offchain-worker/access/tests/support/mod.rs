@@ -67,6 +67,9 @@ impl Node for FakeNode {
 pub struct Port {
     pub node: Arc<FakeNode>,
     pub address: SocketAddr,
+    /// For the test that hands it streams; the others dial.
+    #[allow(dead_code)]
+    pub server: Arc<Server>,
     pub figures: Arc<Figures>,
     pub folder: TempDir,
     pub stop: CancellationToken,
@@ -100,8 +103,8 @@ impl Port {
         let figures = server.figures();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server.serve(listener));
-        Self { node, address, figures, folder, stop }
+        tokio::spawn(server.clone().serve(listener));
+        Self { node, address, server, figures, folder, stop }
     }
 
     /// A new key pair, and its public line.

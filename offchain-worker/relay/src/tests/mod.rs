@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod carried;
+mod damaged;
 mod let_in;
 mod stage;
 mod strangers;

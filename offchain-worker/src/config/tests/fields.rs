@@ -27,6 +27,11 @@ fn what_is_unknown_is_told_with_the_nearest_name() {
 }
 
 #[test]
+fn what_a_terminal_would_act_on_is_told_as_it_is_written() {
+    refused("\"\\u001b[2J\\nx\" = 1", "\\u{1b}[2J\\nx: there is no such setting");
+}
+
+#[test]
 fn a_node_id_is_one_line_of_64_bytes() {
     for name in ["\"\"", "\"a\\nb\"", "3", "[\"alpha\"]", &format!("{:?}", "x".repeat(65))] {
         let case = Case::new(&format!("node_id = {name}\nchain.endpoints = [\"ws://a\"]"));
