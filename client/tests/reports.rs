@@ -201,6 +201,9 @@ async fn another_client_with_the_same_key_is_seen_and_outlived(
 ) {
     let chain = market.chain.clone();
     let other = Reports::spawn(chain, market.worker.clone(), market.node_id.clone());
+    // What is in the pool when it starts, it takes for its own of a former run.
+    let mut started = other.status();
+    soon("the other's start", started.wait_for(|status| status.nonce > 0)).await.unwrap();
     let before = market.now().node(&market.node_id).await.unwrap().unwrap().node.counts.launched;
     let generations =
         [generation_of(market, requests[0]).await, generation_of(market, requests[1]).await];
