@@ -6,6 +6,8 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
+import { cliProgram } from './quarry-cli.mjs';
+import { workerProgram } from './quarry-worker.mjs';
 import { SECONDS } from './until.mjs';
 
 const REPOSITORY = join(import.meta.dirname, '..', '..');
@@ -41,7 +43,7 @@ const PREPARE = `
 
 /** What the package depends on, so that it can be installed without a network. */
 function packages() {
-  const control = readFileSync(join(REPOSITORY, 'packaging', 'debian', 'control.in'), 'utf8');
+  const control = readFileSync(join(REPOSITORY, 'packaging', 'debian', 'quarry-worker', 'control.in'), 'utf8');
   const [, depends] = /^Depends: @SHLIBS@, (.+)$/m.exec(control);
   return ['libvirt0', ...depends.split(', ').map((name) => name.split(' ')[0])].join(',');
 }
@@ -56,13 +58,14 @@ export async function cachedRoot() {
   return join(CACHE, 'root');
 }
 
-/** Runs scripts/package on a program; the path of the package. */
-export async function buildPackage(program, { version, environment } = {}) {
+/** Runs scripts/package on our programs; the paths of the packages `worker` and `cli`. */
+export async function buildPackages({ worker = workerProgram(), version, environment } = {}) {
   const out = tempDir('deb');
-  const args = ['--program', program, '--out', out, ...(version ? ['--version', version] : [])];
+  const args = ['--worker', worker, '--cli', cliProgram(), '--out', out, ...(version ? ['--version', version] : [])];
   const { code, stdout, stderr } = await run(join(REPOSITORY, 'scripts', 'package'), args, { name: 'package', env: environment, within: 300 * SECONDS });
   if (code !== 0) throw new Error(`scripts/package: ${stderr}`);
-  return /^package: (.+\.deb),/m.exec(stdout)[1];
+  const built = (name) => new RegExp(`^package: (.+/${name}_.+\\.deb),`, 'm').exec(stdout)[1];
+  return { cli: built('quarry'), worker: built('quarry-worker') };
 }
 
 export class PackageRoot {

@@ -1,4 +1,4 @@
-// The Debian package in a guest, under a systemd that runs: what it starts, starts anew and lets be.
+// The Debian packages in a guest, under a systemd that runs: what it starts, starts anew and lets be.
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,8 +6,7 @@ import { after, test } from 'node:test';
 import { guestImage, startGuest } from '../lib/guests.mjs';
 import { Lab, PUBLIC_NETWORK } from '../lib/lab.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
-import { PackageRoot, buildPackage, cachedRoot } from '../lib/package-root.mjs';
-import { workerProgram } from '../lib/quarry-worker.mjs';
+import { PackageRoot, buildPackages, cachedRoot } from '../lib/package-root.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes, newSshKey, ssh, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
@@ -34,7 +33,7 @@ async function underSystemd(t) {
     seen(JSON.stringify(state));
     return fits(state) && state;
   }, { within, every: 1_000 });
-  const [deb, later] = await Promise.all([undefined, '99.0'].map((version) => buildPackage(workerProgram(), { version })));
+  const [{ worker: deb, cli }, { worker: later }] = await Promise.all([undefined, '99.0'].map((version) => buildPackages({ version })));
   try {
     await step('a guest with the libraries that it needs', async () => {
       const host = await lab.startHost({ name: 'h1' });
@@ -43,6 +42,7 @@ async function underSystemd(t) {
       await guest.sudo('tar --extract --directory /usr/local/lib --file /tmp/libraries.tar; ldconfig');
       await guest.put(deb, '/tmp/package.deb');
       await guest.put(later, '/tmp/later.deb');
+      await guest.put(cli, '/tmp/cli.deb');
     });
 
     await step('once installed it waits for settings, and has not failed', async () => {
@@ -68,6 +68,18 @@ async function underSystemd(t) {
       before = await unit();
       assert.equal(before.ActiveState, 'active');
       assert.match(before.StatusText, /^node my-node: no chain, no libvirt/);
+    });
+
+    await step('`quarry miner` says how it does, ends it and starts it', async () => {
+      await guest.sudo('dpkg --force-depends --install /tmp/cli.deb');
+      const miner = async (...args) => JSON.parse(await guest.sudo(`quarry miner ${args.join(' ')} --yes --json`));
+      const { state, worker } = await miner('status');
+      assert.deepEqual([state, worker.node_id], ['active', 'my-node']);
+      assert.equal((await miner('stop')).state, 'inactive');
+      await assert.rejects(guest.sudo('quarry miner check-main'), /inactive/);
+      assert.equal((await miner('start', '--at-boot')).state, 'active');
+      assert.match(await guest.sudo('quarry miner logs --lines 50'), /quarry-worker/);
+      before = await unit();
     });
 
     await step('it may do little of what root may', async () => {

@@ -1,4 +1,4 @@
-// The Debian package: built, installed in a clean Debian, started as systemd would, upgraded, removed, purged. What a
+// The Debian packages: built, installed in a clean Debian, started as systemd would, upgraded, removed, purged. What a
 // running systemd does with it is in package-guest.test.mjs.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -6,9 +6,8 @@ import { readFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { quarryNode } from '../lib/binary.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
-import { PackageRoot, buildPackage } from '../lib/package-root.mjs';
+import { PackageRoot, buildPackages } from '../lib/package-root.mjs';
 import { Process } from '../lib/process.mjs';
-import { workerProgram } from '../lib/quarry-worker.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 
@@ -25,7 +24,7 @@ const A_VM = `
   echo disk >/var/lib/quarry-worker/vms/quarry-7-abc/disk.qcow2`;
 const KEPT = 'cat /etc/quarry/worker.toml /var/lib/quarry-worker/worker.key /var/lib/quarry-worker/vms/*/disk.qcow2';
 
-const FILES = {
+const WORKER_FILES = {
   './usr/bin/quarry-worker': '-rwxr-xr-x',
   './usr/lib/modules-load.d/quarry-worker.conf': '-rw-r--r--',
   './usr/lib/sysctl.d/90-quarry-worker.conf': '-rw-r--r--',
@@ -39,38 +38,61 @@ const FILES = {
   './usr/share/doc/quarry-worker/worker.example.toml': '-rw-r--r--',
 };
 
+const CLI_FILES = {
+  './usr/bin/quarry': '-rwxr-xr-x',
+  './usr/share/bash-completion/completions/quarry': '-rw-r--r--',
+  './usr/share/doc/quarry/changelog.gz': '-rw-r--r--',
+  './usr/share/doc/quarry/copyright': '-rw-r--r--',
+  './usr/share/fish/vendor_completions.d/quarry.fish': '-rw-r--r--',
+  './usr/share/zsh/vendor-completions/_quarry': '-rw-r--r--',
+};
+const A_MANUAL_PAGE = /^\.\/usr\/share\/man\/man1\/quarry[\w-]*\.1\.gz$/;
+
 after(endAll);
 
-describe('the Debian package', { timeout: 15 * 60 * SECONDS }, () => {
-  let deb;
+describe('the Debian packages', { timeout: 15 * 60 * SECONDS }, () => {
+  let debs;
   const environment = { SOURCE_DATE_EPOCH: '1700000000' };
-  const build = (options) => buildPackage(workerProgram(), { environment, ...options });
+  const build = (options) => buildPackages({ environment, ...options });
 
-  test('is the same when it is built again', async () => {
+  test('are the same when they are built again', async () => {
     let again;
-    [deb, again] = await Promise.all([build(), build()]);
-    assert.ok(readFileSync(deb).equals(readFileSync(again)));
+    [debs, again] = await Promise.all([build(), build()]);
+    for (const which of ['worker', 'cli']) assert.ok(readFileSync(debs[which]).equals(readFileSync(again[which])), which);
   });
 
-  test('has these files, all root’s, none of them in /etc', () => {
-    const lines = execFileSync('dpkg-deb', ['--contents', deb], { encoding: 'utf8' }).trim().split('\n').map((line) => line.split(/\s+/));
-    assert.deepEqual([...new Set(lines.map(([, owner]) => owner))], ['root/root']);
-    const files = Object.fromEntries(lines.filter(([mode]) => !mode.startsWith('d')).map(([mode, , , , , path]) => [path, mode]));
-    assert.deepEqual(files, FILES);
-    const folders = lines.filter(([mode]) => mode.startsWith('d'));
-    assert.deepEqual([...new Set(folders.map(([mode]) => mode))], ['drwxr-xr-x']);
-    assert.ok(folders.some((line) => line.at(-1) === './etc/quarry/'));
+  test('have these files, all root’s, none of them in /etc', () => {
+    const worker = contentsOf(debs.worker);
+    assert.deepEqual(worker.files, WORKER_FILES);
+    assert.ok(worker.folders.includes('./etc/quarry/'));
+    const { files, folders } = contentsOf(debs.cli);
+    const pages = Object.keys(files).filter((path) => A_MANUAL_PAGE.test(path));
+    for (const command of ['', '-rent', '-miner-register']) assert.ok(pages.includes(`./usr/share/man/man1/quarry${command}.1.gz`), command);
+    assert.deepEqual(Object.fromEntries(Object.entries(files).filter(([path]) => !pages.includes(path))), CLI_FILES);
+    assert.ok(!folders.includes('./etc/'));
   });
 
-  test('is refused a version and a program that are none', async () => {
+  test('are refused a version and a program that are none', async () => {
     await assert.rejects(build({ version: 'next one' }), /'next one' is no version of a Debian package/);
-    await assert.rejects(buildPackage('/nowhere/quarry-worker', {}), /\/nowhere\/quarry-worker is no program/);
+    await assert.rejects(build({ worker: '/nowhere/quarry-worker' }), /\/nowhere\/quarry-worker is no program/);
   });
 
-  test('in a clean Debian', (t) => life(t, deb, build));
+  test('in a clean Debian', (t) => life(t, debs, build));
 });
 
-async function life(t, deb, build) {
+/** A package's files with their modes, and its folders. */
+function contentsOf(deb) {
+  const lines = execFileSync('dpkg-deb', ['--contents', deb], { encoding: 'utf8' }).trim().split('\n').map((line) => line.split(/\s+/));
+  assert.deepEqual([...new Set(lines.map(([, owner]) => owner))], ['root/root']);
+  const isFolder = ([mode]) => mode.startsWith('d');
+  assert.deepEqual([...new Set(lines.filter(isFolder).map(([mode]) => mode))], ['drwxr-xr-x']);
+  return {
+    files: Object.fromEntries(lines.filter((line) => !isFolder(line)).map(([mode, , , , , path]) => [path, mode])),
+    folders: lines.filter(isFolder).map((line) => line.at(-1)),
+  };
+}
+
+async function life(t, { worker: deb, cli }, build) {
   const root = new PackageRoot();
   const step = stepsOf(t, () => '');
   let key;
@@ -81,6 +103,13 @@ async function life(t, deb, build) {
       assert.match(await root.install(deb), /it starts once there is \/etc\/quarry\/worker\.toml/);
       assert.equal(await root.run('dpkg', '--audit'), '');
       assert.equal(await root.run('dpkg', '--verify', 'quarry-worker'), '');
+    });
+
+    await step('the command line installs beside it, with pages and completions', async () => {
+      await root.install(cli);
+      assert.equal(await root.run('dpkg', '--verify', 'quarry'), '');
+      assert.match(await root.run('quarry', 'miner', '--help'), /rotate-worker/);
+      assert.match(await root.sh('bash -c ". /usr/share/bash-completion/completions/quarry; complete -p quarry"'), /complete .* quarry$/m);
     });
 
     await step('its folders and its user are there', async () => {
@@ -123,11 +152,13 @@ async function life(t, deb, build) {
 
     await step('systemd is told that it is ready, lives and stops, whatever chain and libvirt do', (sub) => asAService(sub, root));
 
-    await step('a higher version keeps settings, key and VMs', async () => {
+    await step('`quarry miner update` installs a higher version, which keeps settings, key and VMs', async () => {
       await root.sh(A_VM);
       key = await root.sh(KEPT);
       assert.match(key, /disk\n$/);
-      await root.install(await build({ version: LATER }));
+      const { worker: later } = await build({ version: LATER });
+      await root.write('/root/later.deb', readFileSync(later));
+      await root.run('quarry', 'miner', 'update', '--package', '/root/later.deb', '--yes');
       assert.equal(await root.sh("dpkg-query -W -f '${Version} ${db:Status-Status}' quarry-worker"), `${LATER} installed`);
       assert.equal(await root.sh(KEPT), key);
     });

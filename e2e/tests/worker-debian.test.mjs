@@ -93,7 +93,7 @@ async function life(t) {
       assert.deepEqual(await host.domains(), []);
       assert.deepEqual(foldersIn(worker.dataDir), []);
       assert.ok(existsSync(join(worker.dataDir, 'images')));
-      assert.equal(await host.reachable(login.address, 22), false);
+      assert.equal(await host.reachable(login.address, 22, { within: 2 }), false);
     });
 
     await step('and on the host there is nothing but what the worker keeps for itself', async () => {
