@@ -17,6 +17,8 @@ guest_packages=(
 test_packages=(
     "${guest_packages[@]}"
     shellcheck
+    # a clock that jumps, for drills
+    libfaketime
     # promtool, for the rules in ops/
     prometheus
 )

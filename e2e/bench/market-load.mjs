@@ -69,8 +69,8 @@ export async function measureMarket(node, api, say) {
   return { limits, beatsPerBlock, lives: await live(node, api, lives, say), slotSeconds: SLOT_SECONDS };
 }
 
-/** Registers so many small nodes, shared between the miners, each with the signer of its worker. */
-export async function register(node, api, miners, count) {
+/** Registers so many nodes, small ones unless told, shared between the miners, each with the signer of its worker. */
+export async function register(node, api, miners, count, offer = OFFER) {
   const hosts = Array.from({ length: count }, (_, number) => (
     { id: `bench-${number}`, worker: new Signer(api, developmentAccount(`//bench/worker/${number}`)) }
   ));
@@ -80,7 +80,7 @@ export async function register(node, api, miners, count) {
     const calls = hosts.slice(first, first + BATCH).map(({ id, worker }) => {
       const access = { endpoint: 'node.example:2222', hostKey: new Uint8Array(32).fill(7) };
       const proof = workerProof(api, worker.account, id, miner.account);
-      return api.tx.registry.registerNode(id, OFFER, access, worker.account.address, proof);
+      return api.tx.registry.registerNode(id, offer, access, worker.account.address, proof);
     });
     batches.push(miner.sign(api.tx.utility.batchAll(calls)));
   }

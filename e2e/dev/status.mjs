@@ -35,7 +35,7 @@ function nodeLine({ online, takes_vms: takesVms, node: { offer: { capacity }, re
     `${reserved.vcpus}/${capacity.vcpus} vCPUs`, `${gib(reserved.memory_mib)}/${gib(capacity.memory_mib)} GiB memory`,
     `${reserved.disk_gib}/${capacity.disk_gib} GiB disk`,
   ];
-  return `node ${NODE_ID} ${state}, ${vms} VMs: ${used.join(', ')}`;
+  return `node ${NODE_ID} ${state}, ${vms} VM${vms === 1 ? '' : 's'}: ${used.join(', ')}`;
 }
 
 function vmLine({ request_id: id, name, selected_image: image, resources, status, operation, last_failure: failure }, since) {

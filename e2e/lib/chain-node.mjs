@@ -44,9 +44,9 @@ export class ChainNode {
 }
 
 /** Starts a chain node and waits until its RPC server listens. `host` is a namespace of network.mjs. */
-export async function startChainNode({ name = 'chain-node', args = ['--dev'], ports = QUIET, host } = {}) {
+export async function startChainNode({ name = 'chain-node', args = ['--dev'], ports = QUIET, host, program = quarryNode() } = {}) {
   const temporary = tempDir('tmp');
-  const process = new Process(quarryNode(), [...args, ...ports], {
+  const process = new Process(program, [...args, ...ports], {
     name,
     env: { TMPDIR: temporary },
     enter: host?.enter,

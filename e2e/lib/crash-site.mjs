@@ -163,9 +163,17 @@ export class CrashSite {
     if (meanwhile) await this.#isFinal((await meanwhile(this, vm)).number);
     this.worker.start();
     await this.#isAsExpectedOnChain();
-    await mend?.(this, vm);
+    if (mend) {
+      // What is not final would be done again, and then succeed.
+      await this.#isFinal(await this.#bestNumber());
+      await mend(this, vm);
+    }
     await this.isAsExpected();
-    this.#since = (await this.market.api.rpc.chain.getHeader()).number.toNumber();
+    this.#since = await this.#bestNumber();
+  }
+
+  async #bestNumber() {
+    return (await this.market.api.rpc.chain.getHeader()).number.toNumber();
   }
 
   async #endAt(point) {

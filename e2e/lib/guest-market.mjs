@@ -40,12 +40,13 @@ const POOL_SIZE = 8;
 export class GuestNode extends Host {
   /**
    * `host` is the lab's, whose routed network gives the node its addresses, of IP version `family`; `uri` a test
-   * driver instead.
+   * driver instead, or on that host.
    */
-  constructor(id, { host, uri, family = 4, offer = {} }) {
+  constructor(id, { host, uri, family = 4, addresses = POOL_SIZE, offer = {} }) {
     super(id, { capacity: CAPACITY, ...offer });
     this.host = host;
     this.family = family;
+    this.addresses = addresses;
     this.uri = uri;
     this.seed = `0x${createHash('sha256').update(`worker of ${id}`).digest('hex')}`;
     this.workerAccount = new Keyring({ type: 'sr25519', ss58Format: SS58_PREFIX }).addFromSeed(hexToU8a(this.seed));
@@ -62,7 +63,7 @@ export class GuestNode extends Host {
     return [
       this.registration(api),
       compute.setIpPool(pool, { prefixLen, gateway, dns: gateway }),
-      compute.addIps(pool, first, POOL_SIZE),
+      compute.addIps(pool, first, this.addresses),
     ];
   }
 }

@@ -12,13 +12,17 @@ export function shellAfter(...lines) {
 }
 
 const TALK = 'exec 3<>"/dev/tcp/$0/$1"; printf "%s\\nexit\\n" "$2" >&3; exec cat <&3';
+/** Does not wait for the guest to close the connection: it may stand still by then. */
+const TELL = 'exec 3<>"/dev/tcp/$0/$1"; printf "%s\\necho begun\\nexit\\n" "$2" >&3; read -r answer <&3; [ "$answer" = begun ]';
 
 export class GuestVm {
-  constructor(market, node, id) {
+  /** `name` is its domain's: for one of which there may be an older or a newer copy on the same host. */
+  constructor(market, node, id, name) {
     this.market = market;
     this.host = node.host;
     this.node = node;
     this.id = id;
+    this.name = name;
   }
 
   /** Rents one on a node, whose worker runs. */
@@ -47,7 +51,7 @@ export class GuestVm {
   }
 
   #isMine(name) {
-    return name.startsWith(`quarry-${this.id}-`);
+    return this.name === undefined ? name.startsWith(`quarry-${this.id}-`) : name === this.name;
   }
 
   /** Its domain's name, UUID, state and id; undefined if there is none. */
@@ -105,12 +109,13 @@ export class GuestVm {
 
   /** The same, a little later and without waiting for their end; what they print is on the console. */
   begin(script) {
-    return this.run(`( sleep 1\n${script}\n) </dev/null >/dev/ttyS0 2>&1 &`);
+    const later = `( sleep 1\n${script}\n) </dev/null >/dev/ttyS0 2>&1 &`;
+    return this.host.run('bash', '-c', TELL, this.address, String(SHELL_PORT), later);
   }
 
   /** Its QEMU; undefined if there is none. */
   async pid() {
-    const line = (await this.host.leftovers()).find((entry) => entry.startsWith('process') && entry.includes(`guest=quarry-${this.id}-`));
+    const line = (await this.host.leftovers()).find((entry) => entry.startsWith('process') && this.#isMine(/guest=([^,]+)/.exec(entry)?.[1] ?? ''));
     return line && Number(/^process (\d+)/.exec(line)[1]);
   }
 

@@ -37,7 +37,7 @@ function sha256(bytes) {
  * What may go wrong with a path, each `times` times (for ever without it):
  * `status` is answered instead; the connection breaks after `breakAfter` bytes of an answer, or stands still
  * after `stallAfter`; it goes at `rate` bytes a second; the byte at `wrongByteAt` of the file is another;
- * `ignoresRange` sends all from the start.
+ * `ignoresRange` sends all from the start; `hidesLength` does not say how much there is.
  */
 export class ImageServer {
   #folder;
@@ -75,6 +75,11 @@ export class ImageServer {
     const cid = rawCid(readFileSync(path));
     this.#files.set(`/ipfs/${cid}`, path);
     return cid;
+  }
+
+  /** Serves a file under a content id that is not its own. */
+  addFalseFile(cid, path) {
+    this.#files.set(`/ipfs/${cid}`, path);
   }
 
   /** Serves bytes at a path, whatever their hash is. */
@@ -120,7 +125,7 @@ export class ImageServer {
     if (start >= size && partial) return response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
     response.writeHead(partial ? 206 : 200, {
       'accept-ranges': 'bytes',
-      'content-length': end - start,
+      ...(!fault.hidesLength && { 'content-length': end - start }),
       'content-type': 'application/octet-stream',
       etag,
       ...(partial && { 'content-range': `bytes ${start}-${end - 1}/${size}` }),

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSy
 import { copyFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { CGROUPS, CONTROLLERS, groupOf, removeCgroups } from './cgroups.mjs';
-import { domainsOf, virsh } from './libvirtd.mjs';
+import { TestLibvirtd, domainsOf, virsh } from './libvirtd.mjs';
 import { Process, run } from './process.mjs';
 import { Hopeless, SECONDS, until } from './until.mjs';
 
@@ -22,6 +22,16 @@ export const PUBLIC_NETWORK = 'public';
 /** What the private network's name server has its gateway under; it knows no other name. */
 export const GATEWAY_NAME = 'gateway.lab.test';
 
+const LIBVIRT_FOLDERS = ['run/libvirt', 'var/lib/libvirt', 'var/log/libvirt', 'var/cache/libvirt', 'etc/libvirt'];
+
+/** libvirt's settings as its packages bring them. */
+const FRESH_LIBVIRT = `
+  cp -a /etc/libvirt/. "$root/etc/libvirt/"
+  rm -rf "$root/etc/libvirt/qemu"
+  mkdir -p "$root/etc/libvirt/qemu"
+  # What the machine's security modules know of libvirt does not hold in here.
+  printf 'security_driver = "none"\\n' >>"$root/etc/libvirt/qemu.conf"`;
+
 /**
  * In the mount namespace: libvirt's folders are the host's own, and so are the cgroups in which it puts guests,
  * since libvirt names these by the domain alone.
@@ -29,15 +39,9 @@ export const GATEWAY_NAME = 'gateway.lab.test';
 const PREPARE = `
   set -e
   root=$1 cgroup=$2
-  for folder in run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/libvirt; do
-    mkdir -p "$root/$folder" "/$folder"
-  done
-  cp -a /etc/libvirt/. "$root/etc/libvirt/"
-  rm -rf "$root/etc/libvirt/qemu"
-  mkdir -p "$root/etc/libvirt/qemu"
-  # What the machine's security modules know of libvirt does not hold in here.
-  printf 'security_driver = "none"\\n' >>"$root/etc/libvirt/qemu.conf"
-  for folder in run/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/libvirt; do
+  for folder in ${LIBVIRT_FOLDERS.join(' ')}; do mkdir -p "$root/$folder" "/$folder"; done
+  ${FRESH_LIBVIRT}
+  for folder in ${LIBVIRT_FOLDERS.join(' ')}; do
     mount --bind "$root/$folder" "/$folder"
   done
   # What /sys says of links is what it says of the namespace that mounted it.
@@ -83,8 +87,9 @@ export class LabHost {
   #keeper;
   #stockFilters;
 
-  constructor(name, number, bridge, { dataMib } = {}) {
+  constructor(name, number, bridge, { dataMib, testDriver = false } = {}) {
     this.name = name;
+    this.testDriver = testDriver;
     this.#number = number;
     this.#bridge = bridge;
     // Short, because sockets lie below it, and QEMU's user may go through it.
@@ -115,9 +120,16 @@ export class LabHost {
     this.#keeper = new Process('sh', ['-c', PREPARE, 'sh', this.#root, groupOf(this.name)], { name: `${this.name}-keeper`, enter: inNetwork });
     await this.#keeper.waitForLine(/^prepared$/);
     this.enter = ['nsenter', `--target=${this.#keeper.pid}`, '--net', '--mount'];
-    this.#startVirtlogd();
-    await this.#startLibvirtd();
+    if (this.testDriver) {
+      this.libvirtd = await new TestLibvirtd({ enter: this.enter }).start();
+      return;
+    }
+    await this.powerOn();
     this.#stockFilters = new Set(await this.#filters());
+    await this.#addNetworks();
+  }
+
+  async #addNetworks() {
     await this.#addNetwork(privateNetwork());
     await this.#addNetwork(this.#publicNetwork());
   }
@@ -187,8 +199,12 @@ export class LabHost {
     await this.virsh('start', name);
   }
 
+  get uri() {
+    return this.testDriver ? this.libvirtd.uri : SYSTEM;
+  }
+
   virsh(...args) {
-    return virsh(SYSTEM, args, { enter: this.enter });
+    return virsh(this.uri, args, { enter: this.enter });
   }
 
   /** Runs a program on the host to its end; its output, or an error. */
@@ -202,7 +218,7 @@ export class LabHost {
     return domainsOf((...args) => this.virsh(...args));
   }
 
-  /** As a crash: guests run on. */
+  /** As a crash: guests run on, but for those of the test driver. */
   killLibvirtd() {
     return this.libvirtd.kill();
   }
@@ -222,7 +238,7 @@ export class LabHost {
   }
 
   /** Whether a TCP port answers the host. */
-  async reachable(address, port, { within = 2 } = {}) {
+  async reachable(address, port, { within = 10 } = {}) {
     const connect = `exec 3<>"/dev/tcp/${address}/${port}"`;
     const { code } = await run('timeout', [String(within), 'bash', '-c', connect], { name: `${this.name}-connect`, enter: this.enter });
     return code === 0;
@@ -280,14 +296,34 @@ export class LabHost {
       .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() }));
   }
 
-  /** Pulls the plug, and turns it on again: disks and libvirt's configs are as before, and nothing runs but libvirt. */
   async reboot() {
+    await this.powerOff();
+    await this.powerOn();
+  }
+
+  /** The same with a new disk: settings, keys and data are gone, and libvirt and its networks were set up anew. */
+  async replaceDisk() {
+    await this.powerOff();
+    for (const folder of [this.folder, this.etc, ...LIBVIRT_FOLDERS.map((name) => join(this.#root, name))]) {
+      for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+    }
+    execFileSync('sh', ['-c', `set -e; root=$1; ${FRESH_LIBVIRT}`, 'sh', this.#root]);
+    await this.powerOn();
+    await this.#addNetworks();
+  }
+
+  /** Pulls the plug: only disks and libvirt's configs stay. */
+  async powerOff() {
     await this.#killAll();
     for (const { ifname } of JSON.parse(ip('-n', this.name, '-json', 'link', 'show')).filter(({ ifname }) => !['lo', 'uplink'].includes(ifname))) {
       ip('-n', this.name, 'link', 'del', 'dev', ifname);
     }
     await this.run('sh', '-c', FORGET_THE_FIREWALL);
     for (const name of readdirSync(join(this.#root, 'run/libvirt'))) rmSync(join(this.#root, 'run/libvirt', name), { recursive: true });
+  }
+
+  /** Disks and libvirt's configs are as they were, and nothing runs but libvirt. */
+  async powerOn() {
     this.#startVirtlogd();
     await this.#startLibvirtd();
   }

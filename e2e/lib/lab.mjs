@@ -32,7 +32,10 @@ export class Lab {
     ip('address', 'add', 'fd42:44::1/64', 'dev', BRIDGE, 'nodad');
   }
 
-  /** With `dataMib` the worker's files lie on a file system of that size, and of their own. */
+  /**
+   * With `dataMib` the worker's files lie on a file system of that size, and of their own; with `testDriver` its
+   * libvirt has nothing but that.
+   */
   async startHost({ name, ...options }) {
     const host = new LabHost(name, this.hosts.length + 1, BRIDGE, options);
     this.hosts.push(host);

@@ -8,7 +8,7 @@ import { Hopeless, SECONDS, until } from './until.mjs';
 /** Runs virsh and returns what it prints; a failure is thrown with what it said. */
 export async function virsh(uri, args, { enter, input, within } = {}) {
   const { code, stdout, stderr, commandLine } = await run('virsh', ['--quiet', '--connect', uri, ...args], {
-    name: `virsh ${args[0]}`, enter, input, within,
+    name: `virsh ${args[0].split(' ', 1)[0]}`, enter, input, within,
   });
   if (code !== 0) throw new Error(`${commandLine}: ${stderr.trim() || stdout.trim()}`);
   return stdout.trim();
@@ -30,6 +30,12 @@ export async function domainsOf(ask) {
 export class TestLibvirtd {
   // A short name: the path of a socket has at most 107 bytes.
   #folder = tempDir('lv');
+  #enter;
+
+  /** `enter` is the command prefix that runs it on a host of its own. */
+  constructor({ enter = [] } = {}) {
+    this.#enter = enter;
+  }
 
   get uri() {
     return `test+unix:///default?socket=${join(this.#folder, 'libvirt-sock')}`;
@@ -50,7 +56,7 @@ export class TestLibvirtd {
     ].join('\n'));
     // The drivers that would touch the machine are modules; the test driver is not.
     this.process = new Process('libvirtd', ['--config', config, '--pid-file', join(run, 'libvirtd.pid')], {
-      name: 'test-libvirtd', env: { LIBVIRT_DRIVER_DIR: noDrivers, XDG_RUNTIME_DIR: run },
+      name: 'test-libvirtd', enter: this.#enter, env: { LIBVIRT_DRIVER_DIR: noDrivers, XDG_RUNTIME_DIR: run },
     });
     await until('the test libvirtd answers', () => {
       if (this.process.end) throw new Hopeless(this.process.tail());

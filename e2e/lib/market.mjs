@@ -98,15 +98,20 @@ export class Market {
     return account;
   }
 
-  /** The file of a chain spec that funds this market's accounts and its hosts' miners. */
-  chainSpec({ hosts, params = {}, plans = [], chainType = 'Development' }) {
+  /**
+   * The file of a chain spec that funds this market's accounts and its hosts' miners; `change` is what else differs
+   * from the chain that it is `like`.
+   */
+  chainSpec({ hosts, params = {}, plans = [], chainType = 'Development', like = 'dev', change }) {
     const funded = [...this.#accounts, ...hosts.map(({ miner }) => miner)];
-    return chainLike('dev', ({ balances, compute, validators }, spec) => {
+    return chainLike(like, (genesis, spec) => {
+      const { balances, compute, validators } = genesis;
       spec.chainType = chainType;
       balances.balances.push(...funded.map(({ address }) => [address, Number(FUNDS)]));
       compute.params = { ...PARAMS, ...params };
       compute.plans.push(...plans);
       validators.sessionLength = NO_SESSION_ENDS;
+      change?.(genesis);
     });
   }
 
@@ -193,15 +198,15 @@ export class Market {
     return submit(this.api, call, tenant);
   }
 
-  /** Sends calls of one signer so that they share a block; each must fail with the error beside it. */
+  /** Sends calls of one signer so that they share a block; each must fail with the error beside it. How they failed. */
   async assertRefuses(signer, cases) {
     const first = Number(await this.api.rpc.system.accountNextIndex(signer.address));
-    await Promise.all(cases.map(([error, call], index) =>
-      assert.rejects(submit(this.api, call, signer, { nonce: first + index }), (failure) => {
-        assert.ok(failure instanceof DispatchFailed, `${error} was expected: ${failure.stack}`);
-        assert.equal(failure.errorName, error);
-        return true;
-      })));
+    return Promise.all(cases.map(async ([error, call], index) => {
+      const failure = await submit(this.api, call, signer, { nonce: first + index }).catch((thrown) => thrown);
+      assert.ok(failure instanceof DispatchFailed, `${error} was expected: ${failure.stack ?? 'it succeeded'}`);
+      assert.equal(failure.errorName, error, `${failure.message} instead of ${error}`);
+      return failure;
+    }));
   }
 
   async request(id) {

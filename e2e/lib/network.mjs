@@ -4,7 +4,7 @@
 //               └─ bridge ═══ bridge ┘
 //   every host ─── the test itself                        10.43.n.2, each host's own link, for RPC
 //
-// The test's links lead nowhere else, so a cut is a cut.
+// The test's links lead nowhere but where `letIn` says, so a cut is a cut.
 import { execFileSync } from 'node:child_process';
 
 const SWITCH = 'switch';
@@ -45,12 +45,26 @@ export class Network {
     return host;
   }
 
+  /** Lets another network in to a host's RPC, by way of the test. */
+  letIn(host, network) {
+    ipIn(host.name, 'route', 'add', network, 'via', host.management.replace(/2$/, '1'));
+  }
+
   cut() {
     ipIn(SWITCH, 'link', 'set', 'dev', 'to-right', 'down');
   }
 
   heal() {
     ipIn(SWITCH, 'link', 'set', 'dev', 'to-right', 'up');
+  }
+
+  /** Cuts one host off from all others; its RPC still answers. */
+  cutOff({ name }) {
+    ipIn(SWITCH, 'link', 'set', 'dev', name, 'down');
+  }
+
+  rejoin({ name }) {
+    ipIn(SWITCH, 'link', 'set', 'dev', name, 'up');
   }
 }
 

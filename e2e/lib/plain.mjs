@@ -5,6 +5,7 @@ const NUMBERS_OUTGROW_JSON_FROM = 128;
 
 /** A decoded answer of `ComputeApi` as `compute_*` writes it in JSON. */
 export function plain(value) {
+  if (value.toRawType?.() === 'Null') return null;
   if (value.toRawType?.() === 'AccountId') return encodeAddress(value, SS58_PREFIX);
   if (value instanceof Uint8Array) return bytes(value);
   if (typeof value.bitLength === 'function' && typeof value.toBigInt === 'function') return number(value);
@@ -15,7 +16,9 @@ export function plain(value) {
   if (value instanceof Array) return value.map(plain);
   if (value instanceof Boolean) return value.valueOf();
   if (value.type === 'V4') return [...value.inner].join('.');
-  return value.isBasic || value.inner.isEmpty ? snakeCase(value.type) : { [snakeCase(value.type)]: plain(value.inner) };
+  // What it carries may be a nought, and so be empty.
+  const isBare = value.isBasic || value.inner.toRawType() === 'Null';
+  return isBare ? snakeCase(value.type) : { [snakeCase(value.type)]: plain(value.inner) };
 }
 
 function number(value) {

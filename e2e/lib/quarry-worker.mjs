@@ -34,12 +34,12 @@ const ANYWHERE = {
 };
 
 /**
- * Starts a worker. With `host` it runs on that host of the lab, else here, by `uri`: a libvirtd with the test
+ * Starts a worker. With `host` it runs on that host of the lab, else here; `uri` is a libvirtd with the test
  * driver. `chain` is one RPC endpoint or several; `seed` the key's, in hex; `config` goes over the settings
  * here, section by section; `args` are flags of its `run`, at every start; `env` is for this start alone. With `log` it
- * logs to that file and not to here.
+ * logs to that file and not to here. `program` is another release of it.
  */
-export async function startWorker({ host, uri, chain, nodeId, seed, config = {}, args = [], env = {}, name = `worker-${nodeId}`, folder, log }) {
+export async function startWorker({ host, uri, chain, nodeId, seed, config = {}, args = [], env = {}, name = `worker-${nodeId}`, folder, log, program }) {
   const place = folder ?? (host ? join(host.folder, 'worker') : tempDir('worker'));
   mkdirSync(place, { recursive: true, mode: 0o755 });
   const file = (suffix) => join(host ? host.etc : place, `${name}.${suffix}`);
@@ -49,10 +49,10 @@ export async function startWorker({ host, uri, chain, nodeId, seed, config = {},
   const settings = merged(
     { node_id: nodeId, data_dir: dataDir },
     { chain: { endpoints: [chain].flat() }, key: { file: file('key') }, http: { listen: `${loopback}:9645` }, access: { listen: `${host ? '[::]' : loopback}:2222` } },
-    ANYWHERE, host ? IN_A_LAB : ON_THE_TEST_DRIVER, uri ? { hypervisor: { uri } } : {}, config,
+    ANYWHERE, uri ? ON_THE_TEST_DRIVER : IN_A_LAB, uri ? { hypervisor: { uri } } : {}, config,
   );
   writeFileSync(file('toml'), toml(settings));
-  return new QuarryWorker({ name, host, config: file('toml'), args, log, listen: settings.http.listen, access: settings.access.listen, dataDir: settings.data_dir }).start(env);
+  return new QuarryWorker({ name, host, config: file('toml'), args, log, program, listen: settings.http.listen, access: settings.access.listen, dataDir: settings.data_dir }).start(env);
 }
 
 export class QuarryWorker {
@@ -63,7 +63,7 @@ export class QuarryWorker {
   start(env = {}) {
     const toFile = this.log ? ['sh', '-c', 'log=$1; shift; exec "$@" 2>>"$log"', 'sh', this.log] : [];
     const enter = [...(this.host?.enter ?? []), ...toFile];
-    this.process = new Process(workerProgram(), ['run', '--config', this.config, ...this.args], { name: this.name, env, enter });
+    this.process = new Process(this.program ?? workerProgram(), ['run', '--config', this.config, ...this.args], { name: this.name, env, enter });
     return this;
   }
 
@@ -116,7 +116,7 @@ export class QuarryWorker {
 
   /** Runs one of its subcommands on its host and settings: code, stdout and stderr. */
   run(...args) {
-    return run(workerProgram(), [args[0], '--config', this.config, ...args.slice(1)], { name: `${this.name} ${args[0]}`, enter: this.host?.enter });
+    return run(this.program ?? workerProgram(), [args[0], '--config', this.config, ...args.slice(1)], { name: `${this.name} ${args[0]}`, enter: this.host?.enter });
   }
 }
 

@@ -21,17 +21,17 @@ const PREPARE = `
   "$@"`;
 
 /**
- * Runs a test file again inside a sandbox and, in there, `defineTests`. What the tests report goes to
- * whoever ran the file.
+ * Runs a test file again inside a sandbox, with these arguments, and, in there, `defineTests`. What the tests
+ * report goes to whoever ran the file.
  */
-export async function inSandbox(file, defineTests) {
+export async function inSandbox(file, defineTests, args = []) {
   if (process.env[INSIDE]) return defineTests();
   if (process.getuid() !== 0) {
     throw new Error('network namespaces need root: run this test as root, or with "sudo -E"');
   }
   const folder = tempDir('sandbox');
   const unshare = ['unshare', '--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child=KILL'];
-  const again = ['sh', '-c', PREPARE, 'sh', process.execPath, ...process.execArgv, file];
+  const again = ['sh', '-c', PREPARE, 'sh', process.execPath, ...process.execArgv, file, ...args];
   const sandbox = spawn('setpriv', ['--pdeathsig', 'KILL', ...unshare, '--', ...again], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, [INSIDE]: '1', TMPDIR: folder },

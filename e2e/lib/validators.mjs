@@ -7,13 +7,17 @@ import { slotOf } from './rpc.mjs';
 const P2P_PORT = 30333;
 const RPC_PORT = 9944;
 
-/** Starts a host's chain node; `flags` say what role it has, `peers` are the hosts that it dials first. */
-export function startOnHost(host, { chain, basePath, flags, peers }) {
+/**
+ * Starts a host's chain node; `flags` say what role it has, `peers` are the hosts that it dials first, `program` is
+ * another than the one under test. With `keyOnDisk` its node key lies in `basePath`, as at an operator's.
+ */
+export function startOnHost(host, { chain, basePath, flags, peers, program, keyOnDisk = false }) {
   const bootnodes = peers.map((peer) => `/ip4/${peer.address}/tcp/${P2P_PORT}/p2p/${peerId(peer.name)}`);
   return startChainNode({
     name: host.name,
     host,
-    args: ['--chain', chain, '--base-path', basePath, '--node-key', nodeKey(host.name), ...flags],
+    program,
+    args: ['--chain', chain, '--base-path', basePath, ...(keyOnDisk ? [] : ['--node-key', nodeKey(host.name)]), ...flags],
     ports: [
       '--listen-addr', `/ip4/${host.address}/tcp/${P2P_PORT}`,
       '--experimental-rpc-endpoint', `listen-addr=${host.management}:${RPC_PORT},methods=unsafe`,

@@ -291,6 +291,8 @@ describe('quarry for tenants', () => {
 
   test('delete', async () => {
     await refuses(2, /add --yes/, ['delete', '0']);
+    const unsure = await quarryOnTerminal(['delete', '0', '--url', market.node.url, '--uri', '//market/tenant'], [['disk and all\\? \\[y/N\\]', '']], PATIENT);
+    assert.equal(unsure.code, 130, unsure.shown);
     assert.equal((await json('delete', 'web', '--yes')).status, null);
     await until('no domain is left', async () => (await statesOf(node.libvirtd)).length === 0, { within: 60 * SECONDS });
     assert.deepEqual((await json('vms')).vms, []);

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, developmentAccount, eventOf, failureIn, submit } from '../lib/chain.mjs';
 import { chainLike } from '../lib/chain-spec.mjs';
+import { agreeOn, ask, authors, changed, finalized, havePeers, made } from '../lib/consensus.mjs';
 import { Network } from '../lib/network.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
-import { auraKeys, authorOf, grandpaKeys, startOnHost } from '../lib/validators.mjs';
+import { auraKeys, grandpaKeys, startOnHost } from '../lib/validators.mjs';
 
 const BLOCK = 6 * SECONDS;
 /** Short, because a new set is in force two session ends after the call. */
@@ -119,7 +120,7 @@ async function drill(t) {
       await start('eve', ['--validator']);
 
       const asked = Date.now();
-      const number = await changed(api, nodes.alice, keys.aura, true);
+      const number = await changed(api, nodes.alice, keys.aura, true, { within: NEW_SET });
       t.diagnostic(`in the set at block ${number}, ${secondsSince(asked)} s after the call`);
       await authors(api, nodes.alice, keys.aura, { from: number, within: 15 * BLOCK });
       await finalized(all(), number + 1, { within: 60 * SECONDS });
@@ -139,7 +140,7 @@ async function drill(t) {
     await step('the admin removes it and four go on', async (t) => {
       await asAdmin(api, api.tx.validators.removeValidator(eve.address));
       const asked = Date.now();
-      const number = await changed(api, nodes.alice, keys.aura, false);
+      const number = await changed(api, nodes.alice, keys.aura, false, { within: NEW_SET });
       t.diagnostic(`out of the set at block ${number}, ${secondsSince(asked)} s after the call`);
       await finalized(all(), number + 2, { within: 15 * BLOCK });
       const hash = await agreeOn(all(), number + 2);
@@ -157,55 +158,10 @@ const hex = (bytes) => `0x${Buffer.from(bytes).toString('hex')}`;
 
 const secondsSince = (time) => ((Date.now() - time) / SECONDS).toFixed(1);
 
-const ask = (nodes, question) => Promise.all(nodes.map((node) => node.view[question]()));
-
-function reach(nodes, question, number, { within = 60 * SECONDS } = {}) {
-  const names = nodes.map((node) => node.name).join(', ');
-  return until(`${question} >= ${number} on ${names}`, async (seen) => {
-    const answers = await ask(nodes, question);
-    seen(answers.join(', '));
-    return answers.every((answer) => answer >= number);
-  }, { within, every: 500 });
-}
-
-const havePeers = (nodes, count, options) => reach(nodes, 'peers', count, options);
-const made = (nodes, number, options) => reach(nodes, 'best', number, options);
-const finalized = (nodes, number, options) => reach(nodes, 'finalized', number, options);
-
-/** The hash of a block that must be the same on all these nodes. */
-async function agreeOn(nodes, number) {
-  const hashes = await Promise.all(nodes.map((node) => node.view.hashAt(number)));
-  const sights = nodes.map((node, index) => `${node.name}: ${hashes[index]}`);
-  assert.equal(new Set(hashes).size, 1, `block ${number} differs:\n${sights.join('\n')}`);
-  return hashes[0];
-}
-
 /** In the `local` chain a validator's Aura key is its account's. */
 async function authorKey(node) {
   const name = node.name[0].toUpperCase() + node.name.slice(1);
   return hex(developmentAccount(`//${name}`).publicKey);
-}
-
-/** Waits for a block, `from` or above, by the holder of this Aura key. */
-function authors(api, node, key, { from, within }) {
-  let next = from;
-  return until(`a block above ${from - 1} by ${key}`, async (seen) => {
-    for (const best = await node.view.best(); next <= best; next++) {
-      if ((await authorOf(api, node.view, await node.view.hashAt(next))) === key) return next;
-      seen(`none up to block ${next}`);
-    }
-    return false;
-  }, { within });
-}
-
-/** The block from whose state on the Aura set has, or lacks, this key. */
-function changed(api, node, key, present) {
-  return until(`the Aura set ${present ? 'has' : 'lacks'} ${key}`, async (seen) => {
-    const { number, parentHash } = await node.view.header();
-    const keys = await auraKeys(api, parentHash);
-    seen(`${keys.length} keys before block ${Number(number)}`);
-    return keys.includes(key) === present && Number(number) - 1;
-  }, { within: NEW_SET, every: 500 });
 }
 
 async function asAdmin(api, call) {

@@ -1,12 +1,12 @@
 // Trouble with guests, disks and images, and with libvirt and the host under them. Busybox guests on real QEMU.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { GuestMarket, GuestNode } from '../lib/guest-market.mjs';
 import { GuestVm, shellAfter } from '../lib/guest-vm.mjs';
+import { isRefusedForGood, publish, qcow2File, stored } from '../lib/hostile-images.mjs';
 import { digestOfCid } from '../lib/image-server.mjs';
 import { LAB_ADDRESS, Lab } from '../lib/lab.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
@@ -205,37 +205,14 @@ async function watched({ rent }) {
 
 const asNobody = (...command) => [NOBODY[0], [...NOBODY.slice(1), ...command]];
 
-/** The names in a worker's store of images, those on their way too. */
-function stored({ dataDir }) {
-  return ['images', 'partial'].flatMap((shelf) => readdirSync(join(dataDir, 'images', shelf)));
-}
-
-/** Puts a qcow2 file on the market under the tenant's name, made by qemu-img with these options. */
-async function publish(market, name, options, change = {}) {
-  const file = join(tempDir('image'), `${name}.qcow2`);
-  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...options, file, '1G']);
-  // What makes it another file than any other.
-  execFileSync('qemu-io', ['-c', `write -q -P ${randomBytes(1)[0]} 0 64k`, file]);
-  const cid = market.images.addFile(file);
-  const image = market.imageOf('busybox', { name, imageUrl: `ipfs://${cid}`, digest: digestOfCid(cid), ...change });
-  await market.asAdmin(market.api.tx.compute.addImage(image));
-  return { cid, digest: Buffer.from(image.digest).toString('hex') };
-}
-
-/** A request for a VM of such an image ends for good, and nothing of image or VM stays. */
-async function hostile({ market, worker, rent }, name, options, reason) {
-  const { digest } = await publish(market, name, options);
-  const vm = await rent(name, { image: name });
-  await vm.untilStatus('Failed');
-  assert.match(await vm.failure(), reason);
-  assert.equal((await market.request(vm.id)).terminalFailures.toNumber(), 1);
-  await vm.isGone();
-  assert.ok(!stored(worker).some((file) => file.startsWith(digest)), `the store has ${stored(worker)}`);
+async function hostile(scene, name, options, reason) {
+  const { digest } = await publish(scene.market, name, qcow2File(name, options));
+  await isRefusedForGood(scene, await scene.rent(name, { image: name }), reason, digest);
 }
 
 async function otherDigest({ market, worker, rent }) {
   const wrong = randomBytes(32);
-  const { cid } = await publish(market, 'otherDigest', [], { digest: wrong });
+  const { cid } = await publish(market, 'otherDigest', qcow2File('otherDigest', []), { digest: wrong });
   const vm = await rent('otherDigest', { image: 'otherDigest' });
   await vm.untilStatus('Failed');
   assert.match(await vm.failure(), /^ipfs:.* has another content than the chain says/);
@@ -246,7 +223,7 @@ async function otherDigest({ market, worker, rent }) {
 }
 
 async function liar({ market, worker, rent }) {
-  const { cid, digest } = await publish(market, 'liar', []);
+  const { cid, digest } = await publish(market, 'liar', qcow2File('liar', []));
   market.images.fail(`/ipfs/${cid}`, { wrongByteAt: 1_000 });
   const vm = await rent('liar', { image: 'liar' });
   await vm.untilStatus('Failed');

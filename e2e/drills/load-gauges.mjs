@@ -1,0 +1,90 @@
+// What is read off the chain while it is under load.
+import { setTimeout as pause } from 'node:timers/promises';
+import { sample } from '../bench/footprint.mjs';
+import { submit } from '../lib/chain.mjs';
+import { SECONDS } from '../lib/until.mjs';
+
+const ROWS = 100;
+const EVERY = 2 * SECONDS;
+
+export class Gauges {
+  counts = [];
+  weights = [];
+  lengths = [];
+  intervals = [];
+  lags = [];
+  inclusions = [];
+  waits = [];
+  answers = { find_nodes: [], work_for: [] };
+  #stage;
+  #node;
+  #residents = [];
+  #running = true;
+  #unsubscribe;
+  #work = [];
+
+  constructor(stage, node) {
+    this.#stage = stage;
+    this.#node = node;
+  }
+
+  async start() {
+    const { api } = this.#stage.market;
+    this.#unsubscribe = await api.rpc.chain.subscribeNewHeads((header) => this.#work.push(this.#block(header).catch((error) => (this.failure = error))));
+    this.#work.push(this.#ask(), this.#call());
+  }
+
+  async stop() {
+    this.#running = false;
+    this.#unsubscribe();
+    await Promise.all(this.#work);
+    if (this.failure) throw this.failure;
+  }
+
+  /** Resident bytes of the node that is asked: at first, at the end, at most. */
+  memory() {
+    return [this.#residents[0], this.#residents.at(-1), Math.max(...this.#residents)];
+  }
+
+  /** How full a block is, as a share of what ordinary calls may take of it. */
+  async #block(header) {
+    const { api, node } = this.#stage.market;
+    const at = await api.at(header.hash);
+    const [weight, now, { block }, final] = await Promise.all([
+      at.query.system.blockWeight(), at.query.timestamp.now(), node.view.call('chain_getBlock', header.hash.toHex()), node.view.finalized(),
+    ]);
+    const { blockWeights, blockLength } = api.consts.system;
+    this.weights.push(weight.normal.refTime.toNumber() / blockWeights.perClass.normal.maxTotal.unwrap().refTime.toNumber());
+    this.lengths.push(block.extrinsics.reduce((sum, extrinsic) => sum + extrinsic.length / 2 - 1, 0) / blockLength.max.normal.toNumber());
+    this.counts.push(block.extrinsics.length - 1);
+    this.lags.push(Math.max(0, header.number.toNumber() - final));
+    if (this.last) this.intervals.push((now.toNumber() - this.last) / SECONDS);
+    this.last = now.toNumber();
+    this.#residents.push(sample(node.process.pid).rss);
+  }
+
+  async #ask() {
+    const { node } = this.#stage.market;
+    const filter = { resources: { vcpus: 1, memory_mib: 512, disk_gib: 5 } };
+    while (this.#running) {
+      for (const [method, params] of [['find_nodes', [filter, null, ROWS]], ['work_for', [this.#node.id, null, ROWS]]]) {
+        const begun = performance.now();
+        await node.view.call(`compute_${method}`, ...params);
+        this.answers[method].push(performance.now() - begun);
+      }
+      await pause(EVERY);
+    }
+  }
+
+  /** A stranger's small transactions, one after another. */
+  async #call() {
+    const { api, admin } = this.#stage.market;
+    while (this.#running) {
+      const before = (await api.rpc.chain.getHeader()).number.toNumber();
+      const begun = performance.now();
+      const { number } = await submit(api, api.tx.system.remark('0x00'), admin);
+      this.inclusions.push(performance.now() - begun);
+      this.waits.push(number - before);
+    }
+  }
+}

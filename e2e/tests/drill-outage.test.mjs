@@ -1,0 +1,4 @@
+import { drill } from '../drills/outage.mjs';
+import { testShort } from '../drills/short.mjs';
+
+await testShort(import.meta.filename, drill);
