@@ -156,6 +156,19 @@ impl Chain {
         }
     }
 
+    /// Waits until the latest finalized block is another than this one.
+    pub async fn next_finalized(&self, than: Hash) -> Finalized {
+        let mut finalized = self.finalized();
+        loop {
+            let latest = *finalized.borrow_and_update();
+            if let Some(latest) = latest.filter(|latest| latest.block.hash != than) {
+                return latest;
+            }
+            // It fails when its sender is gone, and `self` holds the sender.
+            let _ = finalized.changed().await;
+        }
+    }
+
     /// The state of a block.
     pub fn at(&self, hash: Hash) -> At {
         At::new(self.clone(), hash)

@@ -9,7 +9,7 @@ use crate::{
     vm::{self, painted, VmRef},
 };
 use quarry_client::bindings;
-use quarry_primitives::{api::VmView, request::OperationKind, RequestId};
+use quarry_primitives::{api::VmView, request::OperationKind, Hash, RequestId};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use subxt::tx::Payload;
@@ -209,10 +209,9 @@ async fn carry_out(
     let id = vm.request.request_id;
     let included = context.submit(what, call).await?;
     let done = async {
-        let after = context.chain().await?.at(included.block.hash).vm(id).await?;
         match wait.no_wait {
-            true => Ok(after),
-            false => settled(context, id, after, what).await,
+            true => Ok(context.chain().await?.at(included.block.hash).vm(id).await?),
+            false => settled(context, id, included.block.hash, what).await,
         }
     };
     let goes_on = || {
@@ -237,21 +236,17 @@ async fn carry_out(
 async fn settled(
     context: &Context,
     id: RequestId,
-    first: Option<VmView>,
+    asked_in: Hash,
     what: &str,
 ) -> Result<Option<VmView>, Failure> {
     let chain = context.chain().await?;
-    let mut finalized = chain.finalized();
-    let before = first.as_ref().and_then(failure_of);
-    let mut vm = first;
+    let mut block = asked_in;
+    let mut vm = chain.at(block).vm(id).await?;
+    let before = vm.as_ref().and_then(failure_of);
     let wait = context.out.wait(&format!("the node to carry out {what}"));
     while vm.as_ref().is_some_and(is_under_way) {
-        // It ends with the chain's connection alone, which this command holds.
-        let _ = finalized.changed().await;
-        let latest = finalized.borrow_and_update().map(|latest| latest.block.hash);
-        if let Some(hash) = latest {
-            vm = chain.at(hash).vm(id).await?;
-        }
+        block = chain.next_finalized(block).await.block.hash;
+        vm = chain.at(block).vm(id).await?;
     }
     drop(wait);
     match vm.as_ref().and_then(failure_of) {

@@ -536,19 +536,15 @@ impl<'a> Progress<'a> {
     /// Waits for what the chain says.
     async fn until_running(&mut self) -> Result<bool, Failure> {
         let chain = self.context.chain().await?;
-        let mut finalized = chain.finalized();
+        let (_, mut latest) = chain.ready().await;
         let mut seen = Seen::default();
         loop {
-            let latest = *finalized.borrow_and_update();
-            if let Some(latest) = latest {
-                let now = chain.at(latest.block.hash);
-                let vm = now.vm(self.id).await?.ok_or_else(|| gone(self.id))?;
-                if self.look(&now, &vm, &mut seen).await? {
-                    return Ok(true);
-                }
+            let now = chain.at(latest.block.hash);
+            let vm = now.vm(self.id).await?.ok_or_else(|| gone(self.id))?;
+            if self.look(&now, &vm, &mut seen).await? {
+                return Ok(true);
             }
-            // It ends with the chain's connection alone, which this command holds.
-            let _ = finalized.changed().await;
+            latest = chain.next_finalized(latest.block.hash).await;
         }
     }
 

@@ -28,17 +28,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 async fn watch(context: &Context, args: &Args) -> Result<(), Failure> {
     let account = context.account().await?;
     let chain = context.chain().await?;
-    let mut finalized = chain.finalized();
+    let (_, mut latest) = chain.ready().await;
     let mut before = String::new();
     let screen = Screen::open(context.out.is_live());
     loop {
-        let latest = *finalized.borrow_and_update();
-        if let Some(latest) = latest {
-            let vms = summaries(&chain.at(latest.block.hash), &account, args.all).await?;
-            tell(context, &screen, &vms, latest.block.number, &mut before)?;
-        }
-        // It ends with the chain's connection alone, which this command holds.
-        let _ = finalized.changed().await;
+        let vms = summaries(&chain.at(latest.block.hash), &account, args.all).await?;
+        tell(context, &screen, &vms, latest.block.number, &mut before)?;
+        latest = chain.next_finalized(latest.block.hash).await;
     }
 }
 
