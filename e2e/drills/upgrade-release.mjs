@@ -8,9 +8,10 @@ import { rpc, RpcRefused } from '../lib/rpc.mjs';
 import { SECONDS } from '../lib/until.mjs';
 
 const FOLDER = process.env.QUARRY_NEXT_RELEASE ?? join(homedir(), '.cache', 'quarry', 'next-release');
-export const NEXT = { worker: join(FOLDER, 'quarry-worker'), runtime: join(FOLDER, 'runtime.wasm') };
+export const NEXT = { node: join(FOLDER, 'quarry-node'), worker: join(FOLDER, 'quarry-worker'), runtime: join(FOLDER, 'runtime.wasm') };
 const VERSION = 2;
 const MIGRATING = '7014 migrating';
+const OTHER_RELEASE = '7016 other_release';
 
 export class Release {
   #stage;
@@ -59,20 +60,31 @@ export class Release {
     return (await at.query.liveBlocks.count()).toNumber();
   }
 
-  /** Whether `compute_*` tells of a node before the upgrade and after the migration, and nothing at the blocks between. */
-  async isUntoldMeanwhile(node, moved) {
+  /**
+   * Whether `compute_*` of a chain node of before tells of a market node in the block before the upgrade, of nothing while
+   * the state is moved, and of nothing after that, as it would misread it.
+   */
+  isToldByOneOfBefore(chainNode, node, moved) {
+    return this.#isTold(chainNode, node, moved, { before: node, after: OTHER_RELEASE });
+  }
+
+  /** Whether that of a chain node of after does, the other way round. */
+  isToldByOneOfAfter(chainNode, node, moved) {
+    return this.#isTold(chainNode, node, moved, { before: OTHER_RELEASE, after: node });
+  }
+
+  async #isTold({ url }, node, moved, { before, after }) {
     const wrong = [];
     for (let number = this.#applied - 1; number <= moved; number++) {
-      const expected = number < this.#applied || number === moved ? node : MIGRATING;
-      const told = await this.#told(node, number);
+      const expected = number < this.#applied ? before : number === moved ? after : MIGRATING;
+      const told = await this.#told(url, node, number);
       if (told !== expected) wrong.push(`block ${number}: ${told}`);
     }
     return wrong.length === 0 || wrong.join('; ');
   }
 
-  /** The node's name, or by which code and name it is refused to tell of it. */
-  async #told(node, number) {
-    const [{ url }] = this.#stage.chain.living;
+  /** The market node's name, or by which code and name it is refused to tell of it. */
+  async #told(url, node, number) {
     const hash = await this.#api.rpc.chain.getBlockHash(number);
     try {
       return (await rpc(url, 'compute_get_node', node, hash.toHex()))?.node_id;

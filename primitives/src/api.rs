@@ -267,6 +267,8 @@ impl Unfit {
     }
 }
 
+// Any change of what a method takes or answers, down to a field of a type in it, gets the trait another
+// `#[api_version]`: chain nodes know by that alone that they are of another release than the runtime.
 sp_api::decl_runtime_apis! {
     /// Reads the market.
     pub trait ComputeApi {

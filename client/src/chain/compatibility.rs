@@ -155,6 +155,25 @@ fn extensions(metadata: &Metadata) -> Vec<&str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use sp_core::{blake2_64, hexdisplay::HexDisplay};
+
+    /// A chain node knows by that version alone whether it can read what the runtime answers.
+    #[test]
+    fn the_version_of_the_runtime_api_is_raised_with_each_change_in_it() {
+        let ours = committed().unwrap();
+        let version = ours.pallet_by_name("System").unwrap().constant_by_name("Version").unwrap();
+        // As in `committed_spec_version`, then impl_version and the APIs with their versions.
+        type Version = (String, String, u32, u32, u32, Vec<([u8; 8], u32)>);
+        let apis = Version::decode(&mut version.value()).unwrap().5;
+        let (_, version) = apis.iter().find(|(id, _)| *id == blake2_64(b"ComputeApi")).unwrap();
+        let methods = ours.runtime_api_trait_by_name("ComputeApi").unwrap().methods();
+        let hash = blake2_64(&methods.flat_map(|method| method.hash()).collect::<Vec<_>>());
+        assert_eq!(
+            (*version, HexDisplay::from(&hash).to_string().as_str()),
+            (1, "0000000000000000"),
+            "give `ComputeApi` in primitives/src/api.rs another `#[api_version]`, and note both here"
+        );
+    }
 
     #[test]
     fn all_that_is_used_stands_in_the_committed_metadata() {

@@ -1,5 +1,6 @@
 //! Why a question about the market gets no answer. Codes and names are stable: programs rely on them.
 
+use super::settled::OURS;
 use jsonrpsee::types::{error::INVALID_PARAMS_CODE, ErrorObjectOwned};
 use quarry_primitives::{
     api::{self, MAX_ROWS},
@@ -25,6 +26,11 @@ pub enum Refusal {
     Runtime(String),
     /// The state is not where the runtime would look for it.
     Unsettled(Unsettled),
+    /// The runtime answers in another form than this chain node reads.
+    OtherRelease {
+        /// The version of its form.
+        theirs: u32,
+    },
 }
 
 /// What stands in the error's `data`.
@@ -49,6 +55,7 @@ impl Refusal {
             Self::Runtime(_) => 7013,
             Self::Unsettled(Unsettled::Migrating) => 7014,
             Self::Unsettled(Unsettled::MigrationFailed) => 7015,
+            Self::OtherRelease { .. } => 7016,
         }
     }
 
@@ -67,6 +74,7 @@ impl Refusal {
             Self::Runtime(_) => "runtime_failed",
             Self::Unsettled(Unsettled::Migrating) => "migrating",
             Self::Unsettled(Unsettled::MigrationFailed) => "migration_failed",
+            Self::OtherRelease { .. } => "other_release",
         }
     }
 }
@@ -98,6 +106,12 @@ impl Display for Refusal {
             Self::Unsettled(Unsettled::MigrationFailed) => out.write_str(
                 "a migration of the chain's state failed: until its operators mended it, only \
                  earlier blocks are told of, by `at`",
+            ),
+            Self::OtherRelease { theirs } => write!(
+                out,
+                "this chain node is too {} for that block's runtime, and would misread what it answers: {}",
+                if *theirs > OURS { "old" } else { "new" },
+                if *theirs > OURS { "update it" } else { "ask one of before, or name a later block in `at`" },
             ),
         }
     }

@@ -1,19 +1,24 @@
-//! Whether a question about a block can be answered: not where a migration has yet to move its state.
+//! Whether a question about a block can be answered: not where a migration has yet to move its state, and not where the
+//! runtime would answer in another form than this chain node reads.
 
 use super::refusal::Refusal;
 use crate::service::{Block, Client};
 use quarry_primitives::{
+    api::ComputeApi,
     settled::{Item, Signs},
     Hash,
 };
 use sc_client_api::{StorageData, StorageKey, StorageProvider};
-use sp_api::{ApiError, CallApiAt, CallContext};
+use sp_api::{ApiError, CallApiAt, CallContext, RuntimeApiInfo};
 use sp_io::hashing::twox_128;
 
 /// Shows the state of a block as it is stored.
 pub trait StateReader {
     /// The version of the runtime in it.
     fn spec_version(&self, at: Hash) -> Result<u32, ApiError>;
+
+    /// The version of the form in which that runtime answers; none where it has no market.
+    fn api_version(&self, at: Hash) -> Result<Option<u32>, ApiError>;
 
     /// What stands there.
     fn stored(&self, at: Hash, item: Item) -> Result<Option<Vec<u8>>, ApiError>;
@@ -23,6 +28,11 @@ impl StateReader for Client {
     fn spec_version(&self, at: Hash) -> Result<u32, ApiError> {
         let version = CallApiAt::<Block>::runtime_version_at(self, at, CallContext::Offchain)?;
         Ok(version.spec_version)
+    }
+
+    fn api_version(&self, at: Hash) -> Result<Option<u32>, ApiError> {
+        let version = CallApiAt::<Block>::runtime_version_at(self, at, CallContext::Offchain)?;
+        Ok(version.api_version(&<dyn ComputeApi<Block> as RuntimeApiInfo>::ID))
     }
 
     fn stored(&self, at: Hash, item: Item) -> Result<Option<Vec<u8>>, ApiError> {
@@ -35,14 +45,22 @@ fn key((pallet, name): Item) -> StorageKey {
     StorageKey([twox_128(pallet.as_bytes()), twox_128(name.as_bytes())].concat())
 }
 
-/// Fails where a migration of that block's state is due, under way, or failed.
+/// The version of the form that this chain node reads.
+pub const OURS: u32 = <dyn ComputeApi<Block> as RuntimeApiInfo>::VERSION;
+
+/// Fails where a migration of that block's state is due, under way, or failed, and where this chain node is of another
+/// release than the runtime: it would misread the answers.
 pub fn check(states: &impl StateReader, at: Hash) -> Result<(), Refusal> {
     let signs = Signs {
         last_upgrade: states.stored(at, Signs::LAST_UPGRADE)?,
         cursor: states.stored(at, Signs::CURSOR)?,
         closed_until: states.stored(at, Signs::CLOSED_UNTIL)?,
     };
-    signs.judge(states.spec_version(at)?).map_err(Refusal::Unsettled)
+    signs.judge(states.spec_version(at)?).map_err(Refusal::Unsettled)?;
+    match states.api_version(at)? {
+        Some(theirs) if theirs != OURS => Err(Refusal::OtherRelease { theirs }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

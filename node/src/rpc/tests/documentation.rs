@@ -62,6 +62,7 @@ fn every_code_is_listed_with_its_name() {
         (7013, "runtime_failed"),
         (7014, "migrating"),
         (7015, "migration_failed"),
+        (7016, "other_release"),
         (-32602, "invalid_params"),
     ] {
         let row = format!("| {code} | `{name}` |");

@@ -1,10 +1,12 @@
-//! What is said of a block whose state a migration has yet to move, and of those before it.
+//! What is said of a block whose state a migration has yet to move, or whose runtime is of another release, and of those
+//! before it.
 
 use super::{
     calls,
     mock::{settled, Chain, GENESIS},
     Rpc,
 };
+use crate::rpc::settled::OURS;
 use quarry_primitives::settled::Signs;
 use serde_json::json;
 
@@ -12,10 +14,14 @@ fn rpc(signs: Signs) -> Rpc {
     Rpc::of(Chain { signs, ..Chain::default() })
 }
 
-/// No method tells anything of the best block, and the runtime is not even asked.
 #[track_caller]
 fn assert_untold(signs: Signs, code: i64, name: &str) {
-    let rpc = rpc(signs);
+    assert_untold_by(&rpc(signs), code, name);
+}
+
+/// No method tells anything of the best block, and the runtime is not even asked.
+#[track_caller]
+fn assert_untold_by(rpc: &Rpc, code: i64, name: &str) {
     for (method, params, _) in calls() {
         let error = &rpc.call(method, params)["error"];
         assert_eq!(error["code"], json!(code), "{method}: {error}");
@@ -56,4 +62,32 @@ fn a_block_before_the_migration_can_be_named_meanwhile() {
     let found = rpc.result("compute_get_user_vms", json!([super::TENANT, null, 3, GENESIS]));
     assert_eq!(found, json!({ "rows": [], "next": null }));
     assert!(rpc.asked().ends_with(&format!("at {GENESIS:?}")), "{}", rpc.asked());
+}
+
+fn of_release(api_version: Option<u32>) -> Rpc {
+    Rpc::of(Chain { api_version, ..Chain::default() })
+}
+
+#[test]
+fn what_a_runtime_of_another_release_answers_is_not_misread() {
+    for (theirs, words) in [(OURS + 1, "too old"), (OURS - 1, "too new")] {
+        let rpc = of_release(Some(theirs));
+        assert_untold_by(&rpc, 7016, "other_release");
+        let error = &rpc.call("compute_get_node", json!(["alpha"]))["error"];
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_block_of_this_release_can_be_named_where_the_best_is_of_another() {
+    let rpc = of_release(Some(OURS + 1));
+    let found = rpc.result("compute_get_user_vms", json!([super::TENANT, null, 3, GENESIS]));
+    assert_eq!(found, json!({ "rows": [], "next": null }));
+}
+
+#[test]
+fn a_runtime_without_a_market_says_so_itself() {
+    let rpc = of_release(None);
+    assert_eq!(rpc.result("compute_get_node", json!(["beta"])), json!(null));
+    assert!(rpc.asked().starts_with("get_node "), "{}", rpc.asked());
 }

@@ -1,6 +1,9 @@
 //! A chain with one node, `alpha`, one VM that runs there, and one request that waits.
 
-use crate::{rpc::settled::StateReader, service::Block};
+use crate::{
+    rpc::settled::{StateReader, OURS},
+    service::Block,
+};
 use quarry_primitives::{
     api::*,
     ip::{IpAddress, IpNetwork, PoolId},
@@ -270,11 +273,13 @@ pub struct Chain {
     pub asked: Asked,
     /// What the best block's state says of migrations.
     pub signs: Signs,
+    /// The form in which its runtime answers.
+    pub api_version: Option<u32>,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { asked: Asked::default(), signs: settled() }
+        Self { asked: Asked::default(), signs: settled(), api_version: Some(OURS) }
     }
 }
 
@@ -308,6 +313,10 @@ pub fn settled() -> Signs {
 impl StateReader for Chain {
     fn spec_version(&self, at: Hash) -> Found<u32> {
         is_best(at).map(|_| VERSION)
+    }
+
+    fn api_version(&self, at: Hash) -> Found<Option<u32>> {
+        is_best(at).map(|is_best| if is_best { self.api_version } else { Some(OURS) })
     }
 
     fn stored(&self, at: Hash, item: Item) -> Found<Option<Vec<u8>>> {
