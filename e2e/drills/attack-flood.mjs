@@ -33,6 +33,10 @@ export async function attackByFlood(scene, findings, { short }) {
   await findings.holds('a flood of feeless calls that are not valid: none of them gets into the pool', async () => {
     const taken = sent.flatMap(({ answers }) => Object.keys(answers)).filter((words) => !/Inability to pay|bad signature|temporarily banned|Verification Error/i.test(words));
     assert.deepEqual(taken, []);
+    // Reports of another's, signatures that are none, and what is no call.
+    for (const kind of [/Inability to pay/, /bad signature/i, /Verification Error/]) {
+      assert.ok(sent.every(({ answers }) => Object.keys(answers).some((words) => kind.test(words))), `nobody sent what is refused with ${kind}: ${JSON.stringify(sent[0].answers)}`);
+    }
     const waiting = (await market.api.rpc.author.pendingExtrinsics()).filter(({ signer }) => signer.toString() === scene.evil.workerAccount.address);
     assert.equal(waiting.length, 0);
   });

@@ -26,7 +26,7 @@ const scratch = (name) => join(tempDir('image'), name);
 export async function attackByImages(scene, findings) {
   const { market, worker, tenants } = scene;
   const before = sample(worker.process.pid);
-  const hostile = [...await images(market), ...await lies(market), ...userData(market)];
+  const hostile = [...await images(market), ...await lies(market), await otherContent(market), ...userData(market)];
   const wishes = hostile.map(({ wish }, number) => ({ on: scene.alpha, name: `hostile-${number}`, image: 'busybox', ...wish }));
   const ids = await market.rentAll(tenants.bomber, ...wishes);
   await Promise.all(hostile.map(({ what, becomes }, number) => {
@@ -108,6 +108,22 @@ async function lies(market) {
     lie('with its length', {}, 'an image that says it is too large is not fetched', SLACK),
     lie('without a length', { hidesLength: true }, 'an image that does not end is broken off where a node’s limit is', MAX_FILE + SLACK),
   ]);
+}
+
+async function otherContent(market) {
+  const [promised, given] = ['promised', 'given'].map((name) => qcow2File(name, []));
+  const { cid, digest } = await publish(market, 'changed', promised);
+  market.images.addFalseFile(cid, given);
+  return {
+    what: 'an image that a gateway changed is not taken, and nothing of it is kept',
+    wish: { image: 'changed' },
+    becomes: async (vm, { worker }) => {
+      await vm.untilStatus('Failed');
+      assert.match(await vm.failure(), /another content than the chain says/);
+      await vm.isGone();
+      assert.ok(!stored(worker).some((file) => file.startsWith(digest)), `the store has ${stored(worker)}`);
+    },
+  };
 }
 
 function userData(market) {

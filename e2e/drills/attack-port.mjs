@@ -2,6 +2,7 @@
 // tenant that logs in too often.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { sample } from '../bench/footprint.mjs';
 import { median } from '../bench/worker-log.mjs';
 import { AccessPort, accessKeyOf } from '../lib/access.mjs';
@@ -13,6 +14,8 @@ const MOB = join(import.meta.dirname, 'mob.mjs');
 const CONNECTIONS = 1_000;
 const ATTACK_SECONDS = 45;
 const LOGINS = 6;
+/** Between two of them, so that they are spread over the attack. */
+const PAUSE = 6 * SECONDS;
 /** An honest login may take that many times as long, beside what the processor's other users take. */
 const LONGER = 10;
 /** So many tries an honest tenant may need, each of a moment. */
@@ -65,6 +68,7 @@ function addressesOf(machine, count) {
 async function logIn({ key }, port, id) {
   const logins = [];
   for (let number = 0; number < LOGINS; number++) {
+    if (number > 0) await pause(PAUSE);
     let tries = 0;
     let begun;
     await until('an honest tenant gets in', async (seen) => {
@@ -84,7 +88,10 @@ async function besiege({ host, worker }, mob, sources, meanwhile) {
   const before = sample(worker.process.pid);
   const attacker = new Process(process.execPath, [MOB, host.address, '2222', String(CONNECTIONS), String(ATTACK_SECONDS), ...sources], { name: 'mob', enter: mob.enter });
   await attacker.waitForLine(/^open$/);
-  const logins = await meanwhile();
+  const logins = await meanwhile().catch(async (error) => {
+    await attacker.kill();
+    throw error;
+  });
   const during = sample(worker.process.pid);
   const { code } = await inTime('the end of the mob', attacker.ended, (ATTACK_SECONDS + 60) * SECONDS);
   if (code !== 0) throw new Error(attacker.tail());

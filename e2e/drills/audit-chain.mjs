@@ -51,9 +51,13 @@ function heldMoney({ requests, leases, credits, requestTickets, ipTickets, nodes
     }
   }
   const all = accounts.reduce((sum, [, { data }]) => sum + BigInt(data.free) + BigInt(data.reserved), 0n);
-  const wrong = due.differences(found).filter(([what, is, should]) => !(what.endsWith(' lease') && should === 0n && is === credit));
+  const differing = due.differences(found);
+  // What is kept for tenants whose money could not be given back is on hold where there is no lease.
+  const kept = differing.filter(([what, , should]) => what.endsWith(' lease') && should === 0n);
+  const keptInAll = kept.reduce((sum, [, is]) => sum + is, 0n);
   return [
-    ...wrong.map(([what, is, should]) => `on hold for ${what} is ${is}, and what it stands for comes to ${should}`),
+    ...(keptInAll === credit ? [] : [`without a lease ${keptInAll} is on hold, and the credits come to ${credit}`]),
+    ...differing.filter((row) => !kept.includes(row)).map(([what, is, should]) => `on hold for ${what} is ${is}, and what it stands for comes to ${should}`),
     ...reserved.differences(new Sums(accounts.map(([[account], { data }]) => [account, data.reserved])))
       .map(([account, is, should]) => `${account} has ${is} reserved, and holds of ${should}`),
     ...(all === BigInt(issuance) ? [] : [`all accounts have ${all}, and ${issuance} was issued`]),

@@ -4,9 +4,8 @@
 const LIFECYCLE = /^(?:(\S+ \S+): )?event 'lifecycle' for domain '(quarry-[^']*)': (Defined Added|Started|Stopped|Undefined)/;
 
 /** What the witness of a host saw, by domain. */
-export async function readDeeds(host, lives) {
-  const names = [...lives.values()].flatMap(({ assignments }) => assignments).filter(({ node }) => node === host.id).map(({ name }) => name);
-  const seen = host.lab.testDriver ? told(host.libvirtSaid()) : await logged(host, names);
+export async function readDeeds(host) {
+  const seen = host.lab.testDriver ? told(host.libvirtSaid()) : await host.qemuDeeds();
   const running = new Set((await host.domains()).filter(({ state }) => state === 'running').map(({ name }) => name));
   return { id: host.id, complete: host.lab.testDriver, restarts: host.reboots, seen, running: [...running] };
 }
@@ -21,11 +20,6 @@ function told(lines) {
     if (what === 'Started' && at) seen[name].starts.push(Date.parse(at));
   }
   return seen;
-}
-
-async function logged(host, names) {
-  const logs = await Promise.all(names.map((name) => host.qemuLog(name)));
-  return Object.fromEntries(names.map((name, index) => [name, { Started: logs[index].starts, crashes: logs[index].crashes }]));
 }
 
 export function deedDifferences(lives, { id: host, complete, restarts, seen, running }) {

@@ -60,7 +60,7 @@ export async function readAll(stage) {
   return {
     disagreement, number, chain, lives,
     hosts: await Promise.all(stage.hosts.map((host) => readHost(host))),
-    deeds: await Promise.all(stage.hosts.map((host) => readDeeds(host, lives))),
+    deeds: await Promise.all(stage.hosts.map((host) => readDeeds(host))),
     money: await readMoney(api, hash, events),
   };
 }

@@ -10,6 +10,7 @@ import { quarry } from '../lib/quarry-cli.mjs';
 import { isOnline } from '../lib/test-nodes.mjs';
 import { SECONDS } from '../lib/until.mjs';
 import { audit } from './audit.mjs';
+import { since } from './sight.mjs';
 import { Stage } from './stage.mjs';
 
 /** Where the first host of a lab has its SSH port. */
@@ -39,8 +40,6 @@ export async function backupsOfHosts(findings, say) {
   }
 }
 
-const since = (time) => `${((Date.now() - time) / SECONDS).toFixed(0)} s`;
-
 /** What a tenant left on the disk of its VM. */
 const note = (vm, text) => vm.run(`echo "${text}" >/data/${text}; sync`);
 const notes = async (vm) => (await vm.run('ls /data')).split('\n').filter((name) => /^(before|after)$/.test(name));
@@ -65,9 +64,9 @@ async function restore({ host: { lab, dataDir } }, place) {
   await lab.run('cp', '-a', '--sparse=always', join(place, 'data'), dataDir);
 }
 
-async function loseDisk({ host: { lab, worker } }) {
-  await worker.kill9();
-  await lab.replaceDisk();
+async function loseDisk({ host }) {
+  const { lab } = host;
+  await host.replaceDisk();
   assert.deepEqual([...readdirSync(lab.etc), ...readdirSync(lab.folder), ...await lab.domains()], []);
 }
 

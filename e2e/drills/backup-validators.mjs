@@ -8,6 +8,7 @@ import { tempDir } from '../lib/ours.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 import { auraKeys, grandpaKeys, startOnHost } from '../lib/validators.mjs';
 import { OperatedValidator } from './operated-validator.mjs';
+import { since } from './sight.mjs';
 
 const BLOCK = 6 * SECONDS;
 /** Short, because a new set is in force two session ends after the call. */
@@ -41,14 +42,18 @@ export async function backupsOfValidators(findings, say) {
   } finally {
     await scene.api.disconnect();
     await Promise.all([...scene.others, dave.node].map((node) => node.stop()));
+    network.close();
   }
 }
-
-const since = (time) => `${((Date.now() - time) / SECONDS).toFixed(0)} s`;
 
 async function asAdmin(api, call) {
   const block = await submit(api, api.tx.sudo.sudo(call), developmentAccount('//Alice'));
   assert.equal(failureIn(api, eventOf(block, 'sudo.Sudid').sudoResult), undefined);
+}
+
+async function sessionKeys({ api, nodes }) {
+  const at = await nodes.alice.view.call('chain_getFinalizedHead');
+  return { aura: await auraKeys(api, at), grandpa: await grandpaKeys(api, at) };
 }
 
 /** Everybody has the same blocks, and the restored one has a part in them. */
@@ -64,7 +69,7 @@ async function isBack({ api, nodes, dave, others }, key) {
 async function withFinality(scene, findings) {
   const { api, nodes, dave, others, say } = scene;
   await findings.holds('one of four validators is restored from its node key, with new session keys', async () => {
-    const former = { peer: await dave.peerId(), aura: await auraKeys(api, await nodes.alice.view.call('chain_getFinalizedHead')) };
+    const former = { peer: await dave.peerId(), keys: await sessionKeys(scene) };
     dave.backUp();
     await dave.loseDisk();
     const lost = Date.now();
@@ -81,9 +86,11 @@ async function withFinality(scene, findings) {
     await changed(api, nodes.alice, keys.aura, true, { within: NEW_SET });
     await isBack(scene, keys.aura);
     findings.figure('and until it authored and voted again', since(lost));
-    const now = await nodes.alice.view.call('chain_getFinalizedHead');
-    assert.ok((await grandpaKeys(api, now)).includes(keys.grandpa));
-    assert.equal((await auraKeys(api, now)).filter((key) => !former.aura.includes(key)).length, 1, 'its former key is out of the set');
+    const now = await sessionKeys(scene);
+    for (const kind of ['aura', 'grandpa']) {
+      const [gone, come] = [[former.keys, now], [now, former.keys]].map(([of, without]) => of[kind].filter((key) => !without[kind].includes(key)));
+      assert.deepEqual([gone.length, come], [1, [keys[kind]]], 'its former key is out of the set, and its new one in it');
+    }
     scene.keys = keys;
   });
 }

@@ -61,7 +61,7 @@ export class Faults {
    */
   async play(isOver) {
     let coming = [];
-    while (!isOver() || this.missing.length > 0) {
+    while (!this.#stopped && (!isOver() || this.missing.length > 0)) {
       if (coming.length === 0) coming = this.#chance.shuffled(Object.keys(FAULTS));
       // The next may strike before this one is mended, but not the same part.
       await Promise.all([coming.pop(), ...(this.#chance.share() < 0.5 ? [coming.pop()] : [])].filter(Boolean).map((name) => this.#strike(name)));
@@ -84,4 +84,10 @@ export class Faults {
   }
 
   #struckNow = new Set();
+  #stopped = false;
+
+  /** Nothing more strikes. */
+  stop() {
+    this.#stopped = true;
+  }
 }

@@ -52,7 +52,13 @@ async function play(stage, { minutes, settle, seed, say }) {
   const faults = new Faults(stage, new Chance(seed, 'faults'), say);
   let mended = false;
   const struck = faults.play(() => Date.now() - begun > minutes * 60 * SECONDS).finally(() => (mended = true));
-  await Promise.all([struck, ...scenes.map(({ tenant, count: most, hosts }) => tenant.play(most, hosts, () => mended))]);
+  const plays = [struck, ...scenes.map(({ tenant, count: most, hosts }) => tenant.play(most, hosts, () => mended))];
+  await Promise.all(plays).catch(async (error) => {
+    // Nothing is broken, or started again, while the stage is taken down.
+    faults.stop();
+    await Promise.allSettled(plays);
+    throw error;
+  });
   const over = Date.now();
   say('nothing breaks any more');
   const quiet = await outcome(stage.isReady().then(() => stage.isQuiet()));

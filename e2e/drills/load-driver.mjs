@@ -101,6 +101,7 @@ export class LoadDriver {
         return this.#reported.size === this.#options.requests && !busy;
       }, { within: 300 * SECONDS });
       this.#over = true;
+      this.endedAt = (await this.#api.query.liveBlocks.count()).toNumber();
       await this.#isTaken();
     } finally {
       unsubscribe();

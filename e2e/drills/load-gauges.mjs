@@ -30,8 +30,14 @@ export class Gauges {
 
   async start() {
     const { api } = this.#stage.market;
-    this.#unsubscribe = await api.rpc.chain.subscribeNewHeads((header) => this.#work.push(this.#block(header).catch((error) => (this.failure = error))));
-    this.#work.push(this.#ask(), this.#call());
+    this.#unsubscribe = await api.rpc.chain.subscribeNewHeads((header) => this.#watch(this.#block(header)));
+    this.#watch(this.#ask());
+    this.#watch(this.#call());
+  }
+
+  /** What fails is told at the end. */
+  #watch(work) {
+    this.#work.push(work.catch((error) => (this.failure ??= error)));
   }
 
   async stop() {

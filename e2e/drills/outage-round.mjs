@@ -97,13 +97,16 @@ export class Round extends Findings {
   async #evacuate() {
     const records = await Promise.all(Object.values(this.hosts).map(({ node }) => this.#market.nodeRecord(node)));
     await this.#market.untilLive(Math.max(...records.map(({ lastSeen }) => lastSeen.unwrap().toNumber())) + GONE_AFTER);
+    const [{ id }, { tenant }] = [this.#of('moved')[0], this.#of('kept')[0]];
+    const refusal = await this.#do({ tenant, id }, 'evacuate').then(() => 'it was taken', ({ errorName, message }) => errorName ?? message);
+    this.found('nor by anybody but its tenant after that', refusal === 'compute.ComputeRequestNotFound' || refusal);
     this.#say('the tenants evacuate, and delete');
     await Promise.all([
       ...this.#of('moved').map((vm) => this.#do(vm, 'evacuate')),
       ...this.#of('dropped').map((vm) => this.#do(vm, 'requestComputeDelete')),
     ]);
     this.evacuated = Date.now();
-    await this.#allHold('what is deleted while its host is gone is gone at once', this.#of('dropped'), async ({ id }) => (
+    await this.#allHold('what is deleted while its host is gone is gone before the host is back', this.#of('dropped'), async ({ id }) => (
       (await this.#market.api.query.compute.requestOwner(id)).isNone || 'its record stays'
     ));
   }

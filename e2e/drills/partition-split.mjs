@@ -97,6 +97,9 @@ export class Split extends Findings {
     this.#say('the validators are parted');
     this.still = await this.#hosts();
     this.said = this.#stage.hosts.map((host) => host.libvirtSaid().length);
+    await this.#allHold('libvirt’s word on each VM is heard', this.vms, ({ guest, host }) => (
+      host.hears && host.libvirtSaid().some((line) => line.includes(`'${guest.name}'`) && /Started/.test(line)) || `${host.id} was not heard to start it`
+    ));
   }
 
   /** What there is on the hosts, but for the VM that is being rebooted. */
@@ -140,6 +143,8 @@ export class Split extends Findings {
     const orders = this.vms.filter(({ lost }) => lost);
     const coming = new Set(orders);
     let asked;
+    let reported = false;
+    const [rebooting] = this.#thatAre('rebooted');
     await until('both branches have what was asked on them', async (seen) => {
       await this.#look();
       const [losing, surviving] = [await nodes[RPC].view.best(), await nodes[SURVIVING].view.best()];
@@ -149,13 +154,14 @@ export class Split extends Findings {
       }));
       const taken = await Promise.all(this.asked.map((tenant) => this.#survives(tenant)));
       if (coming.size === 0) asked ??= losing;
-      seen(`block ${losing} with ${orders.length - coming.size} orders on the lost branch, block ${surviving} with ${taken.filter(Boolean).length} on the other`);
-      return asked && losing >= asked + this.#blocks && surviving >= losing + LEAD && taken.every(Boolean);
+      reported ||= (await this.#market.request(rebooting.id)).operation.isNone;
+      seen(`block ${losing} with ${orders.length - coming.size} orders${reported ? ' and a report' : ''} on the lost branch, block ${surviving} with ${taken.filter(Boolean).length} on the other`);
+      return asked && reported && losing >= asked + this.#blocks && surviving >= losing + LEAD && taken.every(Boolean);
     }, { within: 300 * SECONDS, every: 1 * SECONDS });
     await this.#look();
     this.lost = await this.#tipOf(RPC);
     this.other = await this.#tipOf(SURVIVING);
-    const [{ id, tenant }] = this.#thatAre('rebooted');
+    const { id, tenant } = rebooting;
     const [lost, surviving] = await Promise.all([this.#market.api, this.#surviving].map(async ({ query: { compute } }) => ({
       reported: (await compute.computeRequests(tenant.address, id)).unwrap().operation.isNone,
       number: String((await compute.nextRequestId()).toBigInt() - 1n),
@@ -165,11 +171,11 @@ export class Split extends Findings {
       'both branches give one number to a request of their own',
       isDeepStrictEqual([lost.twins, surviving.twins, lost.number], [[1, 0], [0, 1], surviving.number]) || JSON.stringify([lost, surviving]),
     );
-    this.figures.push(
-      ['parted for', since(this.cutAt)],
-      ['blocks of the lost branch since the orders', this.lost.number - asked + 1],
-      ['a report was on the lost branch, and sent again', lost.reported && !surviving.reported ? 'yes' : 'no'],
+    this.found(
+      'a report is on the branch of the workers alone',
+      isDeepStrictEqual([lost.reported, surviving.reported], [true, false]) || `on theirs: ${lost.reported}, on the other: ${surviving.reported}`,
     );
+    this.figures.push(['parted for', since(this.cutAt)], ['blocks of the lost branch since the orders', this.lost.number - asked + 1]);
     this.found('nothing is done of what is not final', this.#differing.size === 0 || [...this.#differing].join('; '));
   }
 
@@ -234,11 +240,12 @@ export class Split extends Findings {
 
   async #oneTwin() {
     const { loser, winner, host } = this.twins;
+    const { hosts } = this.#stage;
     const { entries } = this.#market.api.query.compute.computeRequests;
     if ((await entries(loser.address)).length > 0) return 'the request of the lost branch is there';
     const [id] = (await entries(winner.address)).map(([{ args: [, id] }]) => id);
     this.twins.id = id;
-    const names = new Set(host.libvirtSaid().flatMap((line) => new RegExp(`'(quarry-${id}-[^']*)'`).exec(line)?.[1] ?? []));
+    const names = new Set(hosts.flatMap((each) => each.libvirtSaid()).flatMap((line) => new RegExp(`'(quarry-${id}-[^']*)'`).exec(line)?.[1] ?? []));
     const domain = await new GuestVm(this.#market, host.node, id).domain();
     return names.size === 1 && names.has(domain?.name) && domain.state === 'running' || `${[...names].join()} were made, and ${domain?.name} is ${domain?.state}`;
   }

@@ -30,7 +30,7 @@ export class StageChain {
     this.#hosts = Object.fromEntries(Object.entries({ ...SIDES, ...sides }).map(([name, side]) => [name, this.#network.addHost(name, side)]));
     for (const host of Object.values(this.#hosts)) this.#network.letIn(host, LAB);
     this.#folders = Object.fromEntries(this.names.map((name) => [name, tempDir(name)]));
-    this.#programs = programs;
+    this.#programs = { ...programs };
     this.#flags = flags;
   }
 
@@ -69,6 +69,19 @@ export class StageChain {
 
   async stop(name) {
     return this.nodes[name].stop();
+  }
+
+  /** Everything ends. */
+  async close() {
+    const ended = await Promise.allSettled(Object.values(this.nodes).map((node) => node.stop()));
+    this.#network.close();
+    const failed = ended.find(({ status }) => status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /** Replaces its program: from its next start on it is that one. */
+  update(name, program) {
+    this.#programs[name] = program;
   }
 
   /** Parts left from right. */

@@ -9,11 +9,13 @@ import { SECONDS, until } from '../lib/until.mjs';
 /** On the test driver addresses are but words, and there are enough for every VM. */
 const WITHOUT_A_NETWORK = { own: { user: true }, private: { user: true, gateway: '10.130.0.1/20' } };
 const FILLER = 'filler';
+const QEMU_LOGS = '/var/log/libvirt/qemu';
 
 export class StageHost {
   #settings;
   #witness;
   #said = [];
+  #logged = {};
   /** How often the plug was pulled: each time the worker starts again what should run. */
   reboots = 0;
 
@@ -87,6 +89,15 @@ export class StageHost {
     await this.startWorker();
   }
 
+  /** Pulls the plug, and puts in a new disk, on which there is only a libvirt that was set up anew; the worker is not started. */
+  async replaceDisk() {
+    await this.killWorker();
+    this.#logged = await this.#qemuLogs();
+    await this.lab.replaceDisk();
+    this.reboots += 1;
+    await this.watch();
+  }
+
   /** From here on nothing gets to the chain nodes, the image server, or anywhere, nor comes from there. */
   cutOff() {
     this.lab.cutChain();
@@ -137,6 +148,11 @@ export class StageHost {
     this.#witness = new Process('virsh', ['--connect', this.lab.uri, 'event', '--all', '--loop'], { name: `${this.id}-witness`, enter: this.lab.enter });
   }
 
+  /** Whether somebody listens. */
+  get hears() {
+    return this.lab.testDriver || this.#witness !== undefined && !this.#witness.end;
+  }
+
   /** Lines of `virsh event`; while libvirtd is down nobody tells. */
   libvirtSaid() {
     if (this.lab.testDriver) return this.lab.libvirtd.holder.lines;
@@ -145,14 +161,24 @@ export class StageHost {
 
   /** How often QEMU was started for a domain. */
   async qemuStarts(name) {
-    return (await this.qemuLog(name)).starts;
+    return (await this.qemuDeeds())[name]?.Started ?? 0;
   }
 
-  /** How often QEMU was started for a domain, and ended by itself, by libvirt's log of that domain, which outlives everything. */
-  async qemuLog(name) {
-    const log = await this.lab.run('sh', '-c', 'cat "/var/log/libvirt/qemu/$1.log" 2>/dev/null || true', 'sh', name);
-    const count = (pattern) => log.split('\n').filter((line) => pattern.test(line)).length;
-    return { starts: count(/: starting up libvirt version/), crashes: count(/: shutting down, reason=crashed/) };
+  /** How often QEMU was started, and ended by itself, by domain: of libvirt's logs, which outlive everything but the disk. */
+  async qemuDeeds() {
+    const logs = Object.entries(await this.#qemuLogs());
+    return Object.fromEntries(logs.map(([name, lines]) => {
+      const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
+      return [name, { Started: count(/: starting up libvirt version/), crashes: count(/: shutting down, reason=crashed/) }];
+    }));
+  }
+
+  /** Also what they said before the disk was replaced. */
+  async #qemuLogs() {
+    const said = await this.lab.run('sh', '-c', `grep -sH '' ${QEMU_LOGS}/quarry-*.log || true`);
+    const logs = { ...this.#logged };
+    for (const [, name, line] of said.matchAll(/^\S*\/(quarry-[^/:]*)\.log:(.*)$/gm)) logs[name] = [...(logs[name] ?? []), line];
+    return logs;
   }
 
   /** The serial console of a VM, by its folder's name. */

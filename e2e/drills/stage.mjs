@@ -194,7 +194,7 @@ export class Stage {
     const ended = [
       ...await Promise.allSettled(this.hosts.map(({ worker }) => worker?.stop())),
       await settled(this.market?.close()),
-      ...await Promise.allSettled(Object.values(this.chain?.nodes ?? {}).map((node) => node.stop())),
+      await settled(this.chain?.close()),
       await settled(this.lab?.close()),
     ];
     const failed = ended.find(({ status }) => status === 'rejected');

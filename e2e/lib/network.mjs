@@ -66,6 +66,11 @@ export class Network {
   rejoin({ name }) {
     ipIn(SWITCH, 'link', 'set', 'dev', name, 'up');
   }
+
+  /** Its links end with its namespaces. A process that still runs on a host keeps that one's. */
+  close() {
+    for (const name of [SWITCH, ...this.hosts.map(({ name }) => name)]) ip('netns', 'delete', name);
+  }
 }
 
 function addNamespace(name) {

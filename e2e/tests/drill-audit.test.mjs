@@ -128,6 +128,18 @@ const TAMPERED = [
   ['a rent that was paid twice', (copy) => (life(copy).assignments[0].billed = 9_999), /paid 9999 blocks to h1, where it ran from/],
   ['a room that nobody has', (copy) => (copy.chain.nodes[0][1].reserved.vcpus += 1), /h1 has \d+ vcpus reserved, and its VMs take/],
   ['a request in two places', (copy) => copy.chain.pendingRequests.push([[running(copy)], null]), /stands under pending and h1/],
+  ['a deposit that nobody gave back', (copy) => (copy.chain.requestTickets[0][1] = '1'), /on hold for \S+ storage_deposit is \d+, and what it stands for comes to/],
+  ['a bond that is not there', (copy) => (copy.chain.nodes[0][1].bond += '0'), /on hold for \S+ node_bond is \d+, and what it stands for comes to/],
+  ['a credit that nobody granted', (copy) => copy.chain.credits.push([['x'], '7']), /without a lease 0 is on hold, and the credits come to 7/],
+  ['a failure without a reason', (copy) => Object.assign(vm(copy, running(copy)), { status: 'failed', last_failure: null }), /failed and nobody says why/],
+  ['a domain of another request', (copy) => (onHost(copy, running(copy)).tag.request = '99'), /its domain is tagged for request 99 of h1/],
+  ['a domain that is ahead of the chain', (copy) => (onHost(copy, running(copy)).tag.generation = '99'), /its domain is at generation 99, above the chain's \d+/],
+  ['a VM that is taken for an orphan', (copy) => (copy.hosts[0].folders[0].manifest.orphan_since = 7), /it is marked as an orphan/],
+  ['a draft that stayed', (copy) => copy.hosts[0].folders.push({ name: '.quarry-7-0', draft: true }), /h1 has a draft \.quarry-7-0, which the chain does not want there/],
+  ['a stop that was reported and never happened', (copy) => (witness(copy, stopped(copy)).Stopped = 0), /stopped quarry-\S+ 0 times, and reported 1 stops/],
+  ['a VM that was removed twice', (copy) => (witness(copy, stopped(copy)).Undefined = 2), /was undefined 2 times/],
+  ['a QEMU of nobody', (copy) => (copy.hosts[0].rest = ['process 1: qemu-system-x86_64 -name guest=quarry-77-0,x']), /h1 runs QEMU for quarry-77-0, which the chain does not want there/],
+  ['guests without their links and filters', (copy) => (copy.hosts[0].rest = []), /h1 has 0 of each guest's nwfilter binding, and \d+ guests run/],
   ['chain nodes that do not agree', (copy) => copy.disagreement.push('block 9 is final and differs'), /is final and differs/],
 ];
 

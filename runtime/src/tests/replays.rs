@@ -5,7 +5,7 @@ use super::{
     market::{market, node, node_id, pass},
     *,
 };
-use crate::{Executive, Hash, Registry, Runtime};
+use crate::{Balances, Executive, Hash, Registry, Runtime};
 use frame_support::traits::Get;
 use quarry_primitives::{node::proof_payload, BlockNumber};
 use sp_runtime::transaction_validity::InvalidTransaction;
@@ -47,5 +47,31 @@ fn what_a_worker_signed_counts_once_though_its_key_was_let_go_and_taken_back() {
         assert_eq!(node().heartbeat_count, heartbeats);
         assert_ok!(Executive::apply_extrinsic(signed_heartbeat()).unwrap());
         assert_eq!(node().heartbeat_count, heartbeats + 1);
+    });
+}
+
+/// docs/security.md warns of it: nothing but a balance keeps such an account.
+#[test]
+fn what_a_tenant_signed_without_an_end_counts_again_after_its_account_was_emptied() {
+    const TENANT: Sr25519Keyring = Sr25519Keyring::Three;
+    let fund = || {
+        let alice = RuntimeOrigin::signed(alice());
+        let gift = 1_000 * <Runtime as pallet_balances::Config>::ExistentialDeposit::get();
+        assert_ok!(Balances::transfer_keep_alive(alice, TENANT.to_account_id().into(), gift));
+    };
+    market().execute_with(|| {
+        pass(1, false);
+        fund();
+        let remark = frame_system::Call::remark { remark: b"once".to_vec() };
+        let recorded = signed(TENANT, remark.into(), 0);
+        assert_ok!(Executive::apply_extrinsic(recorded.clone()).unwrap());
+        assert_eq!(
+            Executive::apply_extrinsic(recorded.clone()),
+            Err(InvalidTransaction::Stale.into())
+        );
+        let tenant = RuntimeOrigin::signed(TENANT.to_account_id());
+        assert_ok!(Balances::transfer_all(tenant, alice().into(), false));
+        fund();
+        assert_ok!(Executive::apply_extrinsic(recorded).unwrap());
     });
 }
