@@ -1,6 +1,5 @@
 // A miner's host on the stage: its libvirt, its worker, and what a drill does to them.
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestNode } from '../lib/guest-market.mjs';
 import { Process } from '../lib/process.mjs';
@@ -107,11 +106,15 @@ export class StageHost {
     this.lab.healChain();
   }
 
-  /** Fills the disk of the worker's files, which must be one of its own, up to so many bytes. */
-  fillDisk(leave = 0) {
-    const { bavail, bsize } = statfsSync(this.lab.folder);
-    const size = bavail * bsize - leave;
-    if (size > 0) execFileSync('fallocate', ['-l', String(size), join(this.lab.folder, FILLER)]);
+  /** Fills the disk of the worker's files, which must be one of its own. The worker may write meanwhile. */
+  fillDisk() {
+    const zeros = Buffer.alloc(1 << 20);
+    const filler = openSync(join(this.lab.folder, FILLER), 'a');
+    try {
+      for (let size = zeros.length; size > 0; size >>= 1) while (isWritten(filler, zeros, size));
+    } finally {
+      closeSync(filler);
+    }
   }
 
   freeDisk() {
@@ -195,6 +198,16 @@ export class StageHost {
     return until(`${this.id} has reported everything`, async () => (
       /^quarry_worker_reports_under_way 0$/m.test(await this.worker.get('/metrics'))
     ), { within });
+  }
+}
+
+/** Whether there was room for all of it. */
+function isWritten(file, bytes, size) {
+  try {
+    return writeSync(file, bytes, 0, size) === size;
+  } catch (error) {
+    if (error.code === 'ENOSPC') return false;
+    throw error;
   }
 }
 
