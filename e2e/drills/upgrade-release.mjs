@@ -85,9 +85,9 @@ export class Release {
 
   /** The market node's name, or by which code and name it is refused to tell of it. */
   async #told(url, node, number) {
-    const hash = await this.#api.rpc.chain.getBlockHash(number);
+    const hash = await rpc(url, 'chain_getBlockHash', number);
     try {
-      return (await rpc(url, 'compute_get_node', node, hash.toHex()))?.node_id;
+      return (await rpc(url, 'compute_get_node', node, hash))?.node_id;
     } catch (error) {
       if (!(error instanceof RpcRefused)) throw error;
       return `${error.code} ${error.data?.name}`;

@@ -73,6 +73,7 @@ async function play(stage, { many, settle, seed, say }) {
   say('the RPC node is updated');
   chain.update(RPC, NEXT.node);
   await stage.restartRpc();
+  await stage.reconnect();
   const toldAfter = await release.isToldByOneOfAfter(chain.nodes[RPC], early.id, moved.block);
   await stage.isQuiet();
   say('everything is compared');
