@@ -58,7 +58,8 @@ export class Tenant {
   async #own() {
     if (!this.#stage.market.api.isConnected) throw new Error('the chain node is not connected');
     const entries = await this.#stage.market.api.query.compute.computeRequests.entries(this.#account.address);
-    return entries.map(([, request]) => request.unwrap()).map(({ requestId, status, operation, planId: plan }) => (
+    // One whose key was there may be gone when it is read.
+    return entries.filter(([, request]) => request.isSome).map(([, request]) => request.unwrap()).map(({ requestId, status, operation, planId: plan }) => (
       { id: requestId, status: status.type, busy: operation.isSome, plan: plan.toHex() }
     ));
   }
