@@ -40,7 +40,7 @@ export const FAULTS = [
   {
     name: 'unsettled-state', place: 'client: `chain/connect.rs`, `must_be_readable`', drill: 'upgrade', args: ['--seed', '1', '--settle', '45'],
     mistake: 'a state is read although a migration has moved only a part of it',
-    sign: /^and reads no state that is moved by half: it read that of block \d+, and the state was moved by block \d+$/,
+    sign: /^and reads no state that is moved by half:? it read that of block \d+, and the state was moved by block \d+$/,
   },
   {
     name: 'lost-deadline', place: 'compute: `operations.rs`, `set_operation`', ...CHAOS,
@@ -65,7 +65,7 @@ export const FAULTS = [
   {
     name: 'stale-report-taken', place: 'compute: `reports.rs`, `ensure_report`', drill: 'attackers', args: ['--seed', '1'],
     mistake: 'a report counts whatever generation it names',
-    sign: /^a report at another generation than the request’s is refused.*: the pool took it$/,
+    sign: /^a report at another generation than the request’s is refused.* the pool took it$/,
   },
   {
     name: 'downtime-billed', place: 'registry: `presence.rs`, `refresh`', ...OUTAGE,
