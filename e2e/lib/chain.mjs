@@ -8,9 +8,19 @@ export const SS58_PREFIX = 42;
 /** polkadot.js does not know this extension; it carries nothing. */
 export const EXTENSIONS = { AuthorizeCall: { extrinsic: {}, payload: {} } };
 
+/**
+ * Keeps no answers. polkadot.js would keep failures, too, and anew each time that it is asked again: what a connection that
+ * broke left unanswered would stay so for ever.
+ */
+class Provider extends WsProvider {
+  send(method, params, isCacheable, subscription) {
+    return super.send(method, params, false, subscription);
+  }
+}
+
 export async function connect(url, { within = 30 * SECONDS } = {}) {
   await answers(url, within);
-  const provider = new WsProvider(url);
+  const provider = new Provider(url);
   try {
     const api = ApiPromise.create({
       provider,
