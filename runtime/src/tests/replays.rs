@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Balances, Executive, Hash, Registry, Runtime};
 use frame_support::traits::Get;
-use quarry_primitives::{node::proof_payload, BlockNumber};
+use quarry_primitives::{node::proof_payload, Balance, BlockNumber};
 use sp_runtime::transaction_validity::InvalidTransaction;
 
 /// Neither has funds.
@@ -53,11 +53,12 @@ fn what_a_worker_signed_counts_once_though_its_key_was_let_go_and_taken_back() {
 /// docs/security.md warns of it: nothing but a balance keeps such an account.
 #[test]
 fn what_a_tenant_signed_without_an_end_counts_again_after_its_account_was_emptied() {
-    const TENANT: Sr25519Keyring = Sr25519Keyring::Three;
+    const TENANT: Sr25519Keyring = Sr25519Keyring::Two;
     let fund = || {
         let alice = RuntimeOrigin::signed(alice());
-        let gift = 1_000 * <Runtime as pallet_balances::Config>::ExistentialDeposit::get();
-        assert_ok!(Balances::transfer_keep_alive(alice, TENANT.to_account_id().into(), gift));
+        let least: Balance = <Runtime as pallet_balances::Config>::ExistentialDeposit::get();
+        let tenant = TENANT.to_account_id().into();
+        assert_ok!(Balances::transfer_keep_alive(alice, tenant, 1_000 * least));
     };
     market().execute_with(|| {
         pass(1, false);
