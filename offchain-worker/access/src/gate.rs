@@ -1,6 +1,7 @@
 //! How many connections may be unauthenticated at once.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,6 +30,8 @@ struct Within {
 #[derive(Debug)]
 struct Taken {
     number: u64,
+    /// Nothing was heard of it yet.
+    is_silent: bool,
     pushed_out: CancellationToken,
 }
 
@@ -39,6 +42,14 @@ pub struct Pass {
     source: IpAddr,
     number: u64,
     pushed_out: CancellationToken,
+}
+
+/// Of a connection that has a place.
+#[derive(Debug)]
+pub struct Voice {
+    gate: Arc<Inner>,
+    source: IpAddr,
+    number: u64,
 }
 
 impl Gate {
@@ -52,8 +63,9 @@ impl Gate {
         self.place(source, false)
     }
 
-    /// A place, if that address has not had its share. Where all are taken, whoever has most of them loses its oldest
-    /// one: so nobody keeps others out by holding on to places.
+    /// A place, if that address has not had its share. Where all are taken, one of which nothing was heard goes, and
+    /// one that speaks only where there is no such: so silence, which costs nothing, keeps nobody out who logs in. Of
+    /// several whoever has most loses its oldest one: so nobody keeps others out by holding on to places.
     pub fn press_in(&self, source: IpAddr) -> Option<Pass> {
         self.place(source, true)
     }
@@ -71,16 +83,30 @@ impl Gate {
         }
         let (number, pushed_out) = (within.next, CancellationToken::new());
         within.next += 1;
-        let taken = Taken { number, pushed_out: pushed_out.clone() };
+        let taken = Taken { number, is_silent: true, pushed_out: pushed_out.clone() };
         within.of.entry(source).or_default().push_back(taken);
         Some(Pass { gate: self.0.clone(), source, number, pushed_out })
     }
 }
 
 impl Pass {
+    /// Tells the gate of what is heard, wherever the place itself is kept.
+    pub fn voice(&self) -> Voice {
+        Voice { gate: self.gate.clone(), source: self.source, number: self.number }
+    }
+
     /// Is cancelled when the place goes to somebody else.
     pub fn pushed_out(&self) -> CancellationToken {
         self.pushed_out.clone()
+    }
+}
+
+impl Voice {
+    /// Something was heard of the connection.
+    pub fn is_heard(&self) {
+        if let Some(taken) = self.gate.within().find(self.source, self.number) {
+            taken.is_silent = false;
+        }
     }
 }
 
@@ -96,18 +122,20 @@ impl Within {
     }
 
     fn push_one_out(&mut self) {
-        let has_most = |places: &VecDeque<Taken>| {
-            let oldest = places.front().map(|taken| taken.number);
-            (places.len(), std::cmp::Reverse(oldest))
-        };
-        let most = self.of.iter().max_by_key(|(_, places)| has_most(places));
-        if let Some((source, number)) =
-            most.and_then(|(source, places)| Some((*source, places.front()?.number)))
-        {
+        let all = self.of.iter().flat_map(|(source, places)| {
+            places
+                .iter()
+                .map(|taken| (taken.is_silent, places.len(), Reverse(taken.number), *source))
+        });
+        if let Some((_, _, Reverse(number), source)) = all.max() {
             if let Some(taken) = self.take(source, number) {
                 taken.pushed_out.cancel();
             }
         }
+    }
+
+    fn find(&mut self, source: IpAddr, number: u64) -> Option<&mut Taken> {
+        self.of.get_mut(&source)?.iter_mut().find(|taken| taken.number == number)
     }
 
     fn take(&mut self, source: IpAddr, number: u64) -> Option<Taken> {
@@ -176,6 +204,23 @@ mod tests {
         drop(passes);
         assert!(gate.0.within().of.is_empty(), "nothing is kept of who went");
         assert!(gate.enter(address("192.0.2.9")).is_some());
+    }
+
+    #[test]
+    fn one_that_speaks_keeps_its_place_while_another_is_silent() {
+        let gate = Gate::new(3, 2);
+        let [one, two, three] = [1, 2, 3].map(|n| IpAddr::from([192, 0, 2, n]));
+        let places = [one, one, two].map(|source| gate.press_in(source).unwrap());
+        let out = || places.each_ref().map(|pass| pass.pushed_out().is_cancelled());
+        places[0].voice().is_heard();
+        places[1].voice().is_heard();
+        let third = gate.press_in(three).unwrap();
+        assert_eq!(out(), [false, false, true], "although another has more, and older ones");
+        third.voice().is_heard();
+        let _fourth = gate.press_in(two).unwrap();
+        assert_eq!(out(), [true, false, true], "all speak: the oldest of who has most");
+        places[0].voice().is_heard();
+        assert_eq!(gate.0.within().count(), 3, "what was pushed out is not back");
     }
 
     #[test]

@@ -19,6 +19,6 @@ mod stream;
 
 pub use directory::{Directory, Keys, Node, Stats, Unavailable, Vm};
 pub use figures::{Figures, Refusal};
-pub use gate::{Gate, Pass};
+pub use gate::{Gate, Pass, Voice};
 pub use russh::keys::PrivateKey;
 pub use server::{Limits, Server};

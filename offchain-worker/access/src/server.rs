@@ -127,7 +127,7 @@ impl Server {
             self.refuse_busy(source);
             return;
         };
-        let pushed_out = pass.pushed_out();
+        let (pushed_out, voice) = (pass.pushed_out(), pass.voice());
         let Some(key) = self.node.host_key() else {
             tracing::error!(%source, "access: a connection without a host key to answer it with; see access.key in the settings");
             return;
@@ -148,6 +148,7 @@ impl Server {
         let end = match begun {
             Err(refusal) => End::Refused(refusal),
             Ok(mut running) => {
+                voice.is_heard();
                 let handle = running.handle();
                 let end = tokio::select! {
                     ended = &mut running => connection.end_of(ended.err()),

@@ -14,7 +14,8 @@ use std::{process::Stdio, time::Duration};
 use support::{private, text, until, Port, LIMITS};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
 };
 
 const ED25519: [&str; 2] = ["-t", "ed25519"];
@@ -192,6 +193,32 @@ async fn silent_connections_on_all_places_keep_nobody_out() {
     let output = ssh.arg("stats").output().await.unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(port.figures.refused(Refusal::Busy), 1, "one of the silent ones went");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_is_not_kept_out_by_any_number_of_silent_connections() {
+    let limits = Limits { unauthenticated: 2, per_source: 2, ..LIMITS };
+    let port = Port::limited(limits, |_, _| ()).await;
+    let mut greeting = [0; 16];
+    let mut speaker = TcpStream::connect(port.address).await.unwrap();
+    speaker.write_all(b"SSH-2.0-slow\r\n").await.unwrap();
+    speaker.read_exact(&mut greeting).await.unwrap();
+    // What follows the greeting shows that the speaker's own was read.
+    speaker.read_exact(&mut [0; 5]).await.unwrap();
+    let mut others = Vec::new();
+    for number in 2..10 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, number], 0).into()).unwrap();
+        let mut silent = socket.connect(port.address).await.unwrap();
+        silent.read_exact(&mut greeting).await.unwrap();
+        others.push(silent);
+    }
+    until("the silent ones push each other out", || port.figures.refused(Refusal::Busy) == 7).await;
+    let still_there = timeout(Duration::from_millis(100), async {
+        let mut rest = Vec::new();
+        speaker.read_to_end(&mut rest).await
+    });
+    assert!(still_there.await.is_err(), "the speaker was thrown out");
 }
 
 #[tokio::test(flavor = "multi_thread")]

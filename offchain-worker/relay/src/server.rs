@@ -194,7 +194,7 @@ impl<R: Registry> Relay<R> {
             tracing::debug!(%source, "refused: too many have not logged in");
             return;
         };
-        let pushed_out = pass.pushed_out();
+        let (pushed_out, voice) = (pass.pushed_out(), pass.voice());
         // Else each key that is pressed would wait for the answer to the one before.
         socket.set_nodelay(true).ok();
         let due = Instant::now() + WITHIN;
@@ -210,6 +210,7 @@ impl<R: Registry> Relay<R> {
             cut.cancel();
             return;
         };
+        voice.is_heard();
         let too_late = async {
             let is_late = tokio::select! {
                 admitted = timeout_at(due, in_time) => admitted.is_err(),
