@@ -19,7 +19,7 @@ const PAUSE = 6 * SECONDS;
 /** An honest login may take that many times as long, beside what the processor's other users take. */
 const LONGER = 10;
 /** So many tries an honest tenant may need, each of a moment. */
-const TRIES = 10;
+const TRIES = 3;
 /** Connections of one VM, as the worker bounds them. */
 const PER_VM = 32;
 const MEBIBYTE = 2 ** 20;
