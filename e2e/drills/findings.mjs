@@ -27,6 +27,13 @@ export class Findings {
     if (answer !== true) this.#say(`NOT held: ${promise}: ${answer}`);
   }
 
+  /** The same of some VMs, each of which `judge` gives true or what is wrong. */
+  async foundOfAll(promise, vms, judge) {
+    const answers = await Promise.all(vms.map(async (vm) => [vm, await judge(vm)]));
+    const wrong = answers.filter(([, answer]) => answer !== true);
+    this.found(promise, wrong.length === 0 || wrong.map(([{ id, what }, answer]) => `request ${id} (${what}): ${answer}`).join('; '));
+  }
+
   figure(what, value) {
     this.figures.push([what, value]);
     this.#say(`${what}: ${value}`);

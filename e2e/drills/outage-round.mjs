@@ -3,7 +3,7 @@ import { GuestVm, shellAfter } from '../lib/guest-vm.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 import { Findings } from './findings.mjs';
 import { Ledger } from './ledger.mjs';
-import { isUntouched, ofAll, sightOf, since } from './sight.mjs';
+import { isUntouched, sightOf, since } from './sight.mjs';
 
 export const WAYS = ['cut', 'off'];
 export const FATES = ['moved', 'kept', 'dropped'];
@@ -48,11 +48,6 @@ export class Round extends Findings {
     await this.#end();
   }
 
-  /** As `found`, of these VMs, each of which gives true or what is wrong. */
-  async #allHold(what, vms, judge) {
-    this.found(what, await ofAll(vms, judge));
-  }
-
   #of(...fates) {
     return this.vms.filter(({ fate }) => fates.includes(fate));
   }
@@ -90,23 +85,27 @@ export class Round extends Findings {
     const { cut, off } = this.hosts;
     cut.cutOff();
     await off.powerOff();
-    const refusal = await this.#do(this.#of('moved')[0], 'evacuate').then(() => 'it was taken', ({ errorName, message }) => errorName ?? message);
-    this.found('nothing is evacuated before EvictAfter', refusal === 'compute.NodeNotGone' || refusal);
+    await this.#isRefused('nothing is evacuated before EvictAfter', this.#of('moved')[0], 'compute.NodeNotGone');
+  }
+
+  /** That an evacuation is. */
+  async #isRefused(promise, vm, expected) {
+    const refusal = await this.#do(vm, 'evacuate').then(() => 'it was taken', ({ errorName, message }) => errorName ?? message);
+    this.found(promise, refusal === expected || refusal);
   }
 
   async #evacuate() {
     const records = await Promise.all(Object.values(this.hosts).map(({ node }) => this.#market.nodeRecord(node)));
     await this.#market.untilLive(Math.max(...records.map(({ lastSeen }) => lastSeen.unwrap().toNumber())) + GONE_AFTER);
     const [{ id }, { tenant }] = [this.#of('moved')[0], this.#of('kept')[0]];
-    const refusal = await this.#do({ tenant, id }, 'evacuate').then(() => 'it was taken', ({ errorName, message }) => errorName ?? message);
-    this.found('nor by anybody but its tenant after that', refusal === 'compute.ComputeRequestNotFound' || refusal);
+    await this.#isRefused('nor by anybody but its tenant after that', { tenant, id }, 'compute.ComputeRequestNotFound');
     this.#say('the tenants evacuate, and delete');
     await Promise.all([
       ...this.#of('moved').map((vm) => this.#do(vm, 'evacuate')),
       ...this.#of('dropped').map((vm) => this.#do(vm, 'requestComputeDelete')),
     ]);
     this.evacuated = Date.now();
-    await this.#allHold('what is deleted while its host is gone is gone before the host is back', this.#of('dropped'), async ({ id }) => (
+    await this.foundOfAll('what is deleted while its host is gone is gone before the host is back', this.#of('dropped'), async ({ id }) => (
       (await this.#market.api.query.compute.requestOwner(id)).isNone || 'its record stays'
     ));
   }
@@ -119,11 +118,11 @@ export class Round extends Findings {
       vm.anew = await sightOf(vm.now);
     }));
     this.figures.push(['from the evacuation, final, to guests that are up elsewhere', since(this.evacuated)]);
-    await this.#allHold('what is evacuated has another identity and another address', this.#of('moved'), ({ before, anew }) => (
+    await this.foundOfAll('what is evacuated has another identity and another address', this.#of('moved'), ({ before, anew }) => (
       before.uuid !== anew.uuid && before.address !== anew.address && anew.boots === '1' || `${JSON.stringify(before)}, then ${JSON.stringify(anew)}`
     ));
     if (!this.#early) {
-      await this.#allHold('a guest of the host that is cut off runs on, as nobody can tell it', this.#of('moved', 'kept', 'dropped').filter(({ way }) => way === 'cut'), (
+      await this.foundOfAll('a guest of the host that is cut off runs on, as nobody can tell it', this.#of('moved', 'kept', 'dropped').filter(({ way }) => way === 'cut'), (
         (vm) => isUntouched(vm.old, vm.before)
       ));
     }
@@ -139,11 +138,11 @@ export class Round extends Findings {
 
   async #areFenced() {
     const stale = this.#of('moved', 'dropped');
-    await this.#allHold('an old copy is ended when its host is back, and nothing is left of it', stale, (vm) => (
+    await this.foundOfAll('an old copy is ended when its host is back, and nothing is left of it', stale, (vm) => (
       this.#isFenced(vm).then(() => true, (error) => error.message)
     ));
     this.figures.push(['from the return to no trace of old copies', since(this.returned)]);
-    await this.#allHold('an old copy is never started again', stale, async ({ host, old }) => (
+    await this.foundOfAll('an old copy is never started again', stale, async ({ host, old }) => (
       await host.qemuStarts(old.name) === 1 || `QEMU was started ${await host.qemuStarts(old.name)} times`
     ));
   }
@@ -160,14 +159,14 @@ export class Round extends Findings {
     const off = waiting.filter(({ way }) => way === 'off');
     await Promise.all(off.map(({ old }) => old.isUp({ boots: 2 })));
     await this.#stage.isDone();
-    await this.#allHold('what waits on the host that was cut off is not touched', waiting.filter(({ way }) => way === 'cut'), (
+    await this.foundOfAll('what waits on the host that was cut off is not touched', waiting.filter(({ way }) => way === 'cut'), (
       (vm) => isUntouched(vm.old, vm.before)
     ));
-    await this.#allHold('what waits on the host without power boots once, from its disk', off, async ({ old, before }) => {
+    await this.foundOfAll('what waits on the host without power boots once, from its disk', off, async ({ old, before }) => {
       const { uuid, address, boots } = await sightOf(old);
       return uuid === before.uuid && address === before.address && boots === '2' || `${uuid}, ${address}, boot ${boots}`;
     });
-    await this.#allHold('what was evacuated is not touched by the return', this.#of('moved'), (vm) => isUntouched(vm.now, vm.anew));
+    await this.foundOfAll('what was evacuated is not touched by the return', this.#of('moved'), (vm) => isUntouched(vm.now, vm.anew));
   }
 
   /** Before the tenants' own end of it, so that no least rent hides what the absence cost. */
@@ -180,7 +179,7 @@ export class Round extends Findings {
     const wrong = await ledger.compare(api, hash);
     this.found('each pays what the rules say, to the last unit, while it rents', wrong.length === 0 || wrong.join('; '));
     const passed = this.#stage.history;
-    await this.#allHold('no block of the absence is paid', rented, ({ id }) => {
+    await this.foundOfAll('no block of the absence is paid', rented, ({ id }) => {
       const [launched] = passed.of(id).filter(({ name }) => name === 'compute.ComputeRequestFulfilled');
       const { billed } = ledger.leases.get(String(id));
       const whole = passed.last - launched.block;

@@ -8,7 +8,7 @@ import { SSH_KEY } from '../lib/market.mjs';
 import { foldersIn } from '../lib/test-nodes.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 import { Findings } from './findings.mjs';
-import { isUntouched, ofAll, sightOf, since } from './sight.mjs';
+import { isUntouched, sightOf, since } from './sight.mjs';
 import { RPC } from './stage.mjs';
 
 /** Where the branch that survives can be asked. */
@@ -69,10 +69,6 @@ export class Split extends Findings {
     await this.#goesOn();
   }
 
-  async #allHold(what, vms, judge) {
-    this.found(what, await ofAll(vms, judge));
-  }
-
   #thatAre(after) {
     return this.vms.filter((vm) => vm.after === after);
   }
@@ -97,7 +93,7 @@ export class Split extends Findings {
     this.#say('the validators are parted');
     this.still = await this.#hosts();
     this.said = this.#stage.hosts.map((host) => host.libvirtSaid().length);
-    await this.#allHold('libvirt’s word on each VM is heard', this.vms, ({ guest, host }) => (
+    await this.foundOfAll('libvirt’s word on each VM is heard', this.vms, ({ guest, host }) => (
       host.hears && host.libvirtSaid().some((line) => line.includes(`'${guest.name}'`) && /Started/.test(line)) || `${host.id} was not heard to start it`
     ));
   }
@@ -221,16 +217,16 @@ export class Split extends Findings {
 
   async #isAsFinal() {
     await this.#stage.isDone();
-    await this.#allHold('a VM whose orders are lost is not touched', this.#thatAre('untouched'), ({ guest, before }) => isUntouched(guest, before));
-    await this.#allHold('a VM of which both branches want something else gets what survives', this.#thatAre('Stopped'), async ({ id, guest, host }) => {
+    await this.foundOfAll('a VM whose orders are lost is not touched', this.#thatAre('untouched'), ({ guest, before }) => isUntouched(guest, before));
+    await this.foundOfAll('a VM of which both branches want something else gets what survives', this.#thatAre('Stopped'), async ({ id, guest, host }) => {
       const found = [await this.#market.status(id), (await guest.domain()).state, await host.qemuStarts(guest.name)];
       return isDeepStrictEqual(found, ['Stopped', 'shut off', 1]) || found.join(', ');
     });
-    await this.#allHold('a VM that the surviving branch deletes is gone', this.#thatAre('gone'), async ({ id, guest }) => {
+    await this.foundOfAll('a VM that the surviving branch deletes is gone', this.#thatAre('gone'), async ({ id, guest }) => {
       await guest.isGone();
       return (await this.#market.api.query.compute.requestOwner(id)).isNone || 'its record stays';
     });
-    await this.#allHold('an order that was final is done once, wherever its report went', this.#thatAre('rebooted'), async ({ guest, before, host }) => {
+    await this.foundOfAll('an order that was final is done once, wherever its report went', this.#thatAre('rebooted'), async ({ guest, before, host }) => {
       const { uuid, boots } = await sightOf(guest);
       const found = [uuid === before.uuid, boots, await host.qemuStarts(guest.name)];
       return isDeepStrictEqual(found, [true, '2', 2]) || found.join(', ');

@@ -15,11 +15,4 @@ export async function isUntouched(vm, before) {
   return isDeepStrictEqual(now, before) || `it was ${JSON.stringify(before)}, and is ${JSON.stringify(now)}`;
 }
 
-/** What holds of some VMs, each judged by true or what is wrong. */
-export async function ofAll(vms, judge) {
-  const answers = await Promise.all(vms.map(async (vm) => [vm, await judge(vm)]));
-  const wrong = answers.filter(([, answer]) => answer !== true);
-  return wrong.length === 0 || wrong.map(([{ id, what }, answer]) => `request ${id} (${what}): ${answer}`).join('; ');
-}
-
 export const since = (moment) => `${((Date.now() - moment) / 1_000).toFixed(0)} s`;
