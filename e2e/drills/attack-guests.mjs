@@ -7,7 +7,7 @@ import { sample } from '../bench/footprint.mjs';
 import { median } from '../bench/worker-log.mjs';
 import { GUEST_PLANS } from '../lib/guest-market.mjs';
 import { linkLocalOf, scan, theft } from '../lib/hostile-guest.mjs';
-import { ip } from '../lib/lab-host.mjs';
+import { ip } from '../lib/ip.mjs';
 import { LAB_ADDRESS, PRIVATE_NETWORK } from '../lib/lab.mjs';
 import { NameServer, OPEN_PORTS, listen, openPorts } from '../lib/lures.mjs';
 import { SECONDS, until } from '../lib/until.mjs';

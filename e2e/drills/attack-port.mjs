@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { sample } from '../bench/footprint.mjs';
 import { median } from '../bench/worker-log.mjs';
 import { AccessPort, accessKeyOf } from '../lib/access.mjs';
-import { ip } from '../lib/lab-host.mjs';
+import { ip } from '../lib/ip.mjs';
 import { Process } from '../lib/process.mjs';
 import { SECONDS, inTime, until } from '../lib/until.mjs';
 

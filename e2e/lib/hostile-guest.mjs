@@ -1,6 +1,6 @@
 // What a guest with a shell (guest-vm.mjs) tries by the network: to find others, and to pass for one of them.
 import assert from 'node:assert/strict';
-import { ip } from './lab-host.mjs';
+import { ip } from './ip.mjs';
 import { Hopeless, SECONDS, until } from './until.mjs';
 
 const PROBES = `

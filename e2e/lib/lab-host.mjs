@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSy
 import { copyFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { CGROUPS, CONTROLLERS, groupOf, removeCgroups } from './cgroups.mjs';
+import { ip, unlink } from './ip.mjs';
 import { TestLibvirtd, domainsOf, virsh } from './libvirtd.mjs';
 import { Process, run } from './process.mjs';
 import { Hopeless, SECONDS, until } from './until.mjs';
@@ -338,6 +339,7 @@ export class LabHost {
       removeCgroups(groupOf(this.name));
       return true;
     }, { within: 20 * SECONDS, every: 100 });
+    unlink(this.name);
     ip('netns', 'del', this.name);
   }
 
@@ -390,8 +392,4 @@ function read(path) {
   } catch {
     return '';
   }
-}
-
-export function ip(...args) {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -9,7 +9,8 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { sweepCgroups } from './cgroups.mjs';
-import { LAB_ADDRESS, LAB_FOLDER, LabHost, ip } from './lab-host.mjs';
+import { ip } from './ip.mjs';
+import { LAB_ADDRESS, LAB_FOLDER, LabHost } from './lab-host.mjs';
 
 export { LAB_ADDRESS, PRIVATE_NETWORK, PUBLIC_NETWORK } from './lab-host.mjs';
 

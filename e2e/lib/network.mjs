@@ -5,7 +5,7 @@
 //   every host ─── the test itself                        10.43.n.2, each host's own link, for RPC
 //
 // The test's links lead nowhere but where `letIn` says, so a cut is a cut.
-import { execFileSync } from 'node:child_process';
+import { ip, unlink } from './ip.mjs';
 
 const SWITCH = 'switch';
 
@@ -67,8 +67,8 @@ export class Network {
     ipIn(SWITCH, 'link', 'set', 'dev', name, 'up');
   }
 
-  /** Its links end with its namespaces. A process that still runs on a host keeps that one's. */
   close() {
+    for (const { name } of this.hosts) unlink(name);
     for (const name of [SWITCH, ...this.hosts.map(({ name }) => name)]) ip('netns', 'delete', name);
   }
 }
@@ -85,8 +85,4 @@ function bringUp(namespace, link, address) {
 
 function ipIn(namespace, ...args) {
   return ip('-n', namespace, ...args);
-}
-
-function ip(...args) {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

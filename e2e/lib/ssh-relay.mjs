@@ -1,7 +1,7 @@
 // The relay of quarry-worker, and machines of a lab that are no hypervisor hosts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ip } from './lab-host.mjs';
+import { ip, unlink } from './ip.mjs';
 import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
 import { workerProgram } from './quarry-worker.mjs';
@@ -22,6 +22,7 @@ export class LabMachine {
   }
 
   close() {
+    unlink(this.name);
     ip('netns', 'del', this.name);
   }
 }

@@ -9,7 +9,9 @@ import { rawCid, startImageServer } from '../lib/image-server.mjs';
 import { LAB_ADDRESS, Lab, PRIVATE_NETWORK, PUBLIC_NETWORK } from '../lib/lab.mjs';
 import { startTestLibvirtd } from '../lib/libvirtd.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
+import { Process } from '../lib/process.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
+import { LabMachine } from '../lib/ssh-relay.mjs';
 import { ed25519Bytes, newSshKey, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
@@ -18,6 +20,7 @@ await inSandbox(import.meta.filename, () => {
   after(endAll);
   test('two hypervisor hosts with guests', { timeout: 15 * 60 * SECONDS }, twoHosts);
   test('a Debian guest', { timeout: 15 * 60 * SECONDS }, debianGuest);
+  test('a lab leaves its names to the next', { timeout: 5 * 60 * SECONDS }, labAfterLab);
   test('a libvirtd with the test driver', { timeout: 5 * 60 * SECONDS }, testLibvirtd);
   test('the image server', { timeout: 5 * 60 * SECONDS }, imageServer);
 });
@@ -184,6 +187,22 @@ function cloudConfig(key, hostKey) {
     ssh_keys: { ed25519_private: readFileSync(hostKey.file, 'utf8'), ed25519_public: hostKey.publicKey },
   };
   return `#cloud-config\n${JSON.stringify(config)}`;
+}
+
+/** Also where something still holds the namespaces of the first, so that they do not end with their names. */
+async function labAfterLab() {
+  for (let round = 0; round < 2; round++) {
+    const lab = new Lab();
+    const machine = new LabMachine('elsewhere', '10.44.0.99');
+    try {
+      await lab.startHost({ name: 'h1', testDriver: true });
+      const holder = new Process('sh', ['-c', 'exec 3</run/netns/h1 4</run/netns/elsewhere; echo held; exec sleep 600']);
+      await holder.waitForLine(/^held$/);
+    } finally {
+      machine.close();
+      await lab.close();
+    }
+  }
 }
 
 const TEST_DOMAIN = '<domain type="test"><name>mine</name><memory unit="MiB">64</memory><os><type>hvm</type></os></domain>';
