@@ -161,7 +161,7 @@ async function drill(t) {
       const checks = await checked({ env: { QUARRY_WORKER__HYPERVISOR__ACCELERATOR: 'kvm' } });
       const { verdict, found, remedy } = checks.find(({ check: name }) => name === 'guests');
       if (verdict === 'ok') assert.match(found, /^run by KVM: one did just now$/);
-      else assert.match(`${verdict}: ${remedy}`, /^failure: .*"emulation"/);
+      else assert.match(`${verdict}: ${remedy}`, /^failure: .*"emulation"/, found);
     });
     await step('no guest of a check stays, and no file', async () => {
       assert.deepEqual(await host.domains(), []);

@@ -69,7 +69,12 @@ fn told(
         Err(error) => Finding::fail(
             NAME,
             format!("one does not start, {way}: {error}"),
-            "see /var/log/libvirt/qemu and the log of libvirtd",
+            if accelerator == Accelerator::Kvm {
+                "see /var/log/libvirt/qemu and the log of libvirtd; where KVM itself does not work, turn on \
+                 virtualization in the firmware, or set hypervisor.accelerator = \"emulation\""
+            } else {
+                "see /var/log/libvirt/qemu and the log of libvirtd"
+            },
         ),
     }
 }
@@ -120,7 +125,12 @@ mod tests {
     fn what_keeps_one_from_starting_is_named() {
         let files = told(Kvm, Kvm, Err(Error::Files("Permission denied".into())));
         assert!(files.fails() && files.remedy.unwrap().contains("chmod 755"));
-        let other = told(Kvm, Kvm, Err(Error::WrongState("so".into())));
-        assert!(other.fails() && other.found.contains("by KVM"), "{other:?}");
+        let refused = || Err(Error::WrongState("so".into()));
+        let by_kvm = told(Kvm, Kvm, refused());
+        assert!(by_kvm.fails() && by_kvm.found.contains("by KVM"), "{by_kvm:?}");
+        assert!(by_kvm.remedy.unwrap().contains("emulation"));
+        let emulated = told(Emulation, Kvm, refused());
+        assert!(emulated.fails() && emulated.found.contains("emulated"), "{emulated:?}");
+        assert!(!emulated.remedy.unwrap().contains("KVM"));
     }
 }
