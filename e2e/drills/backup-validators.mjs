@@ -1,7 +1,7 @@
 // A validator's disk is lost, and the validator restored from what the runbook says to back up, by its words.
 import assert from 'node:assert/strict';
 import { chainLike } from '../lib/chain-spec.mjs';
-import { connect, developmentAccount, eventOf, failureIn, submit } from '../lib/chain.mjs';
+import { connect, developmentAccount, submitAsAdmin } from '../lib/chain.mjs';
 import { agreeOn, ask, authors, changed, finalized, havePeers } from '../lib/consensus.mjs';
 import { Network } from '../lib/network.mjs';
 import { tempDir } from '../lib/ours.mjs';
@@ -44,11 +44,6 @@ export async function backupsOfValidators(findings, say) {
     await Promise.all([...scene.others, dave.node].map((node) => node.stop()));
     network.close();
   }
-}
-
-async function asAdmin(api, call) {
-  const block = await submit(api, api.tx.sudo.sudo(call), developmentAccount('//Alice'));
-  assert.equal(failureIn(api, eventOf(block, 'sudo.Sudid').sudoResult), undefined);
 }
 
 async function sessionKeys({ api, nodes }) {
@@ -120,7 +115,7 @@ async function withoutFinality(scene, findings) {
 /** The admin takes one of the four from the set. */
 async function toThree(scene) {
   const { api, nodes } = scene;
-  await asAdmin(api, api.tx.validators.removeValidator(developmentAccount('//Charlie').address));
+  await submitAsAdmin(api, api.tx.validators.removeValidator(developmentAccount('//Charlie').address));
   await until('three are left', async () => (
     (await grandpaKeys(api, await nodes.alice.view.call('chain_getFinalizedHead'))).length === 3
   ), { within: NEW_SET });
@@ -152,7 +147,7 @@ async function withoutKeystore(scene, findings) {
     await standsStill(scene);
     say('the new keys are in the set, and still nothing is finalized');
     const final = await nodes.alice.view.finalized();
-    await asAdmin(api, api.tx.grandpa.noteStalled(SESSION_LENGTH, final));
+    await submitAsAdmin(api, api.tx.grandpa.noteStalled(SESSION_LENGTH, final));
     await isBack(scene, keys.aura);
     findings.figure('one of three without its keystore: from the loss until finality was back', since(lost));
   });

@@ -112,6 +112,14 @@ export async function submit(api, transaction, signer, options = {}) {
   }
 }
 
+/** As the admin of a chain of ours, whose own call must not fail either. */
+export async function submitAsAdmin(api, call, options) {
+  const block = await submit(api, api.tx.sudo.sudo(call), developmentAccount('//Alice'), options);
+  const failure = failureIn(api, eventOf(block, 'sudo.Sudid').sudoResult);
+  if (failure) throw new Error(`the admin's ${call.method.section}.${call.method.method} failed with ${failure}`);
+  return block;
+}
+
 /** The only event of that name, as `pallet.Event`. */
 export function eventOf(block, name) {
   const names = block.events.map((event) => `${event.section}.${event.method}`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { blake2AsHex } from '@polkadot/util-crypto';
 import { startChainNode } from './chain-node.mjs';
 import { chainLike } from './chain-spec.mjs';
-import { DispatchFailed, QRY, connect, developmentAccount, eventOf, failureIn, submit } from './chain.mjs';
+import { DispatchFailed, QRY, connect, developmentAccount, submit, submitAsAdmin } from './chain.mjs';
 import { Chronicle } from './chronicle.mjs';
 import { SECONDS, until } from './until.mjs';
 import { Worker, workerProof } from './worker.mjs';
@@ -141,10 +141,7 @@ export class Market {
   async asAdmin(...calls) {
     const call = calls.length === 1 ? calls[0] : this.api.tx.utility.batchAll(calls);
     const nonce = await this.#adminNonce();
-    const block = await submit(this.api, this.api.tx.sudo.sudo(call), this.admin, { nonce });
-    const failure = failureIn(this.api, eventOf(block, 'sudo.Sudid').sudoResult);
-    if (failure) throw new Error(`the admin's ${call.method.method} failed with ${failure}`);
-    return block;
+    return submitAsAdmin(this.api, call, { nonce });
   }
 
   /** For a chain that began anew. */

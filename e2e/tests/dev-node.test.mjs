@@ -6,7 +6,7 @@ import { u8aToHex } from '@polkadot/util';
 import { startChainNode } from '../lib/chain-node.mjs';
 import {
   DispatchFailed, EXTENSIONS, QRY, SS58_PREFIX, connect, developmentAccount, errorName, eventOf, failureIn,
-  freeBalance, palletAccount, submit,
+  freeBalance, palletAccount, submit, submitAsAdmin,
 } from '../lib/chain.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { occupyPort } from '../lib/port.mjs';
@@ -249,25 +249,21 @@ describe('a development chain', TOGETHER, () => {
 });
 
 describe('the admin', () => {
-  const asAdmin = async (call) => {
-    const block = await submit(api, api.tx.sudo.sudo(call), alice);
-    assert.equal(failureIn(api, eventOf(block, 'sudo.Sudid').sudoResult), undefined);
-  };
   const transfer = () => submit(api, api.tx.balances.transferKeepAlive(alice.address, QRY), bob);
   const refused = (error) => error instanceof DispatchFailed && error.errorName === 'system.CallFiltered';
 
   test('closes the chain and opens it again', async () => {
-    await asAdmin(api.tx.safeMode.forceEnter());
+    await submitAsAdmin(api, api.tx.safeMode.forceEnter());
     await assert.rejects(transfer(), refused);
-    await asAdmin(api.tx.safeMode.forceExit());
+    await submitAsAdmin(api, api.tx.safeMode.forceExit());
     await transfer();
   });
 
   test('pauses a call by its name and lets it in again', async () => {
     const name = ['Balances', 'transfer_keep_alive'];
-    await asAdmin(api.tx.txPause.pause(name));
+    await submitAsAdmin(api, api.tx.txPause.pause(name));
     await assert.rejects(transfer(), refused);
-    await asAdmin(api.tx.txPause.unpause(name));
+    await submitAsAdmin(api, api.tx.txPause.unpause(name));
     await transfer();
   });
 });

@@ -103,6 +103,22 @@ async function behindRelay(t) {
       await relay.process.waitForLine(/refused: not the access key of a node/);
     });
 
+    await step('a relay that answers in the node’s place is not believed', async () => {
+      const [, own] = relay.endpoint.split(':');
+      const [, nodes] = (await portOnChain()).endpoint.split(':');
+      const redirect = async (how) => {
+        const rule = [how, 'PREROUTING', '--protocol', 'tcp', '--dport', nodes, '--jump', 'REDIRECT', '--to-ports', own];
+        const { code, stderr } = await run('iptables', ['--table', 'nat', ...rule], { name: 'iptables', enter: relay.machine.enter });
+        assert.equal(code, 0, stderr);
+      };
+      await redirect('--append');
+      const { code, stderr } = await inGuest('true');
+      assert.equal(code, 255);
+      assert.match(stderr, /Host key verification failed/);
+      await redirect('--delete');
+      await getsIn();
+    });
+
     await step('a worker with another relay’s key in its settings tells this one nothing', async () => {
       await worker.stop();
       const misled = await market.startWorker(node, {
