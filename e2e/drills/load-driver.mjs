@@ -9,7 +9,9 @@ import { SECONDS, until } from '../lib/until.mjs';
 const BATCH = 100;
 /** Requests in one transaction of a tenant's. */
 const AT_ONCE = 10;
-/** Blocks from one heartbeat's sending to the next: it is due three blocks after the one that has it. */
+/** Blocks from the one that has a heartbeat to the first at which the pool takes another. */
+const DUE = 3;
+/** Blocks from one heartbeat's sending to the next. */
 const EVERY = 4;
 const PREPAID = 1_000;
 const ROWS = 100;
@@ -76,8 +78,8 @@ export class LoadDriver {
     await this.#send(this.#nodes.map((node) => this.#beat(node)));
     await this.#isTaken();
     const now = (await this.#api.rpc.chain.getHeader()).number.toNumber();
-    // From here on as many in each block.
-    for (const [place, node] of this.#nodes.entries()) node.beatAt = now - place % EVERY;
+    // From here on as many in each block, the first of them in the block in which they are due.
+    for (const [place, node] of this.#nodes.entries()) node.beatAt = now + DUE - EVERY + place % EVERY;
   }
 
   #isTaken() {
