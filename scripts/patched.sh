@@ -29,7 +29,7 @@ patched_source() {
     rm -r "$folder/fresh"
 }
 
-# seed_target FOLDER: others' crates are built already. Hard links suffice for what a compiler never writes into again.
+# seed_target TARGET: others' crates are built already. Hard links suffice for what a compiler never writes into again.
 seed_target() {
     local from=$CARGO_TARGET_DIR/release to=$1/release
     [[ -e $from/deps && ! -e $to ]] || return 0
@@ -43,8 +43,14 @@ seed_target() {
     [[ ! -e $from/wbuild ]] || cp --archive "$from/wbuild" "$to"
 }
 
-# build_program SOURCE TARGET NAME: one at a time, with the features of the whole workspace: else all would be built again.
-build_program() { (cd "$1" && CARGO_TARGET_DIR=$2 cargo build --release --locked --workspace --bin "$3"); }
+# build_program FOLDER NAME: of FOLDER/source, into FOLDER. One at a time, with the features of the whole workspace: else
+# all would be built again. Each folder has a target of its own, as cargo takes a crate at the same place in another
+# source for the same one, and goes by the files' times.
+build_program() {
+    seed_target "$1/target"
+    (cd "$1/source" && CARGO_TARGET_DIR=$1/target cargo build --release --locked --workspace --bin "$2")
+    install --mode=755 "$1/target/release/$2" "$1/$2"
+}
 
 # put FROM TO: unless the same lies there already.
 put() { cmp -s "$1" "$2" || cp "$1" "$2"; }
