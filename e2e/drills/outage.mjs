@@ -10,9 +10,12 @@ import { SECONDS } from '../lib/until.mjs';
 
 export const drill = { name: 'outage', about: 'hosts gone for longer than EvictAfter, and back', run };
 
+/** No address comes back: the one that was evacuated first stays in quarantine, and what is returned waits behind it. */
+const HOSTS = Array.from({ length: 3 }, () => ({ addresses: 100 }));
+
 async function run({ short = false, seed, minutes = 15, settle, say }) {
   const tenants = WAYS.flatMap((way) => FATES.map((fate) => `${way}-${fate}`));
-  const stage = await Stage.open({ tenants, params: PARAMS, say });
+  const stage = await Stage.open({ hosts: HOSTS, tenants, params: PARAMS, say });
   const chance = new Chance(seed, 'outage');
   const end = Date.now() + minutes * 60 * SECONDS;
   const rounds = [];

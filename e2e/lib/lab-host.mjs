@@ -316,11 +316,19 @@ export class LabHost {
   /** Pulls the plug: only disks and libvirt's configs stay. */
   async powerOff() {
     await this.#killAll();
-    for (const { ifname } of JSON.parse(ip('-n', this.name, '-json', 'link', 'show')).filter(({ ifname }) => !['lo', 'uplink'].includes(ifname))) {
-      ip('-n', this.name, 'link', 'del', 'dev', ifname);
-    }
+    const links = JSON.parse(ip('-n', this.name, '-json', 'link', 'show')).map(({ ifname }) => ifname);
+    for (const name of links.filter((name) => !['lo', 'uplink'].includes(name))) this.#removeLink(name);
     await this.run('sh', '-c', FORGET_THE_FIREWALL);
     for (const name of readdirSync(join(this.#root, 'run/libvirt'))) rmSync(join(this.#root, 'run/libvirt', name), { recursive: true });
+  }
+
+  /** Unless it went meanwhile, as a guest's does with its process. */
+  #removeLink(name) {
+    try {
+      ip('-n', this.name, 'link', 'del', 'dev', name);
+    } catch (error) {
+      if (!/Cannot find device/.test(error.stderr)) throw error;
+    }
   }
 
   /** Disks and libvirt's configs are as they were, and nothing runs but libvirt. */
