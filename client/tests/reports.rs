@@ -6,7 +6,8 @@ mod common;
 use common::{access, soon, subxt_account, temporary, worker_key, ChainNode, Market};
 use futures::future::join_all;
 use quarry_client::{
-    bindings, Chain, ChainOptions, Outcome, Refusal, Report, Reports, ReportsHandle, Submitter,
+    bindings, Chain, ChainOptions, Config, Outcome, Refusal, Report, Reports, ReportsHandle,
+    Submitter,
 };
 use quarry_primitives::{
     api::Desired,
@@ -14,6 +15,7 @@ use quarry_primitives::{
     request::{FailureKind, OperationKind, VmAccess},
     Hash, RequestId,
 };
+use subxt::config::DefaultExtrinsicParamsBuilder;
 
 fn vm_access(job_id: &str) -> VmAccess {
     let job_id = job_id.try_into().unwrap();
@@ -57,7 +59,7 @@ async fn a_worker_tells_the_chain_what_it_does_and_each_thing_once() {
         Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
 
     heartbeats_are_free_for_a_worker_without_funds(&market, &reports).await;
-    let requests = market.rent(206).await;
+    let requests = market.rent(207).await;
     tokio::join!(
         a_launch_that_is_told_twice_lands_once(&market, &reports, requests[0]),
         a_gap_is_filled_that_a_report_left_when_it_was_in_the_pool(
@@ -74,6 +76,44 @@ async fn a_worker_tells_the_chain_what_it_does_and_each_thing_once() {
     what_the_chain_has_moved_on_from_is_stale(&market, &reports, requests[0]).await;
     another_client_with_the_same_key_is_seen_and_outlived(&market, &reports, &requests[204..])
         .await;
+}
+
+/// A worker that is killed while its chain node begins anew leaves transactions in the pools of others only.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_run_signed_may_land_after_the_next_one_began() {
+    let folder = temporary();
+    let node = ChainNode::start(folder.path(), 0);
+    let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
+    let spawn =
+        || Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+    assert!(is_finalized(&send(&spawn(), heartbeat(&market, false)).await));
+    let requests = market.rent(3).await;
+    let elsewhere = subxt::OnlineClient::<Config>::from_insecure_url(node.url()).await.unwrap();
+    let signed = async |nonce: u64, request_id: RequestId| {
+        let call = bindings::tx().compute().mark_compute_request_fulfilled(
+            (&market.node_id).into(),
+            request_id,
+            generation_of(&market, request_id).await,
+            vm_access("launch").into(),
+        );
+        let params = DefaultExtrinsicParamsBuilder::new().mortal(64).nonce(nonce).build();
+        let now = elsewhere.at_current_block().await.unwrap();
+        now.tx().create_signed(&call, &market.worker, params).await.unwrap()
+    };
+    let before = signed(1, requests[0]).await;
+
+    let reports = spawn();
+    let mut status = reports.status();
+    soon("the start", status.wait_for(|status| status.nonce == 1)).await.unwrap();
+    before.submit().await.unwrap();
+    soon("its block", status.wait_for(|status| status.nonce == 2)).await.unwrap();
+    let generation = generation_of(&market, requests[1]).await;
+    assert!(is_finalized(&send(&reports, launched(requests[1], generation)).await));
+    assert_eq!(status.borrow_and_update().foreign_nonce_seen, 0);
+
+    signed(3, requests[2]).await.submit().await.unwrap();
+    let seen = status.wait_for(|status| status.foreign_nonce_seen == 1);
+    soon("what somebody else signed since", seen).await.unwrap();
 }
 
 async fn heartbeats_are_free_for_a_worker_without_funds(market: &Market, reports: &ReportsHandle) {
@@ -201,7 +241,7 @@ async fn another_client_with_the_same_key_is_seen_and_outlived(
 ) {
     let chain = market.chain.clone();
     let other = Reports::spawn(chain, market.worker.clone(), market.node_id.clone());
-    // What is in the pool when it starts, it takes for its own of a former run.
+    // What was signed before it started, it takes for its own of a former run.
     let mut started = other.status();
     soon("the other's start", started.wait_for(|status| status.nonce > 0)).await.unwrap();
     let before = market.now().node(&market.node_id).await.unwrap().unwrap().node.counts.launched;
@@ -216,14 +256,19 @@ async fn another_client_with_the_same_key_is_seen_and_outlived(
     for outcome in [&ours, &others, &moved] {
         assert!(is_finalized(outcome), "{ours:?} {others:?} {moved:?}");
     }
-    for status in [reports.status(), other.status()] {
-        let mut status = status;
+    let is_seen_by = async |client: &ReportsHandle| {
+        let mut status = client.status();
         let seen = status.wait_for(|status| status.foreign_nonce_seen > 0);
         soon("the other's nonces", seen).await.unwrap();
-    }
+    };
+    is_seen_by(reports).await;
+    // What the one before it signed before the other began tells the other nothing.
+    let generation = generation_of(market, requests[2]).await;
+    assert!(is_finalized(&send(reports, launched(requests[2], generation)).await));
+    is_seen_by(&other).await;
     let view = market.now().node(&market.node_id).await.unwrap().unwrap();
     assert_eq!(view.node.access, elsewhere);
-    assert_eq!(view.node.counts.launched, before + 2);
+    assert_eq!(view.node.counts.launched, before + 3);
 }
 
 async fn a_tenants_mistake_has_its_name(market: &Market) {

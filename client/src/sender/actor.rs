@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub(super) struct Actor {
     pub(super) chain: Chain,
     pub(super) signer: Arc<AnySigner>,
-    account: AccountId32,
+    pub(super) account: AccountId32,
     inbox: mpsc::UnboundedReceiver<Item>,
     status: watch::Sender<SenderStatus>,
     pub(super) queue: Queue,
@@ -112,7 +112,7 @@ impl Actor {
             self.start_anew(finalized.chain_number);
         }
         let session = self.chain.session()?;
-        self.meet(&session, finalized.block).await?;
+        self.meet(&session, best, finalized.block).await?;
         if self.settle(&session, finalized.block).await? > 0 {
             // Of two that sign with one key the one that finds out first sends no more for now, so that
             // the other does not find out too.
@@ -134,14 +134,19 @@ impl Actor {
     }
 
     /// Takes up a connection: its pool may have nothing of ours.
-    async fn meet(&mut self, session: &Arc<Session>, finalized: Block) -> Result<(), ReadError> {
+    async fn meet(
+        &mut self,
+        session: &Arc<Session>,
+        best: Block,
+        finalized: Block,
+    ) -> Result<(), ReadError> {
         if self.session.as_ref().is_some_and(|known| Arc::ptr_eq(known, session)) {
             return Ok(());
         }
         let pool_next = self.pool_next(session).await?;
         if self.session.is_none() {
             let next = self.nonce_at(session, finalized.hash).await?;
-            self.ledger = Ledger::new(finalized.number, next, pool_next.max(next));
+            self.ledger = Ledger::new(finalized.number, next, best.number);
             self.position = Position::default();
         }
         self.position.best = None;

@@ -8,19 +8,55 @@ use crate::{
     reads::ReadError,
     Config,
 };
-use quarry_primitives::{BlockNumber, Hash};
+use quarry_primitives::{BlockNumber, Hash, Nonce};
 use std::sync::Arc;
 use subxt::{
+    config::transaction_extensions::CheckMortality,
     error::DispatchError,
     events::{Event, Events, Phase},
     ext::scale_value::{Composite, Value},
     metadata::ArcMetadata,
+    utils::Era,
 };
 
 /// A transaction in a block.
 pub(super) struct Found {
     pub(super) hash: Hash,
     pub(super) index: u32,
+    bytes: Vec<u8>,
+}
+
+impl Found {
+    /// Whether that account signed it: it stands right behind the length, the version and the kind of address.
+    pub(super) fn is_by(&self, account: &[u8; 32]) -> bool {
+        let head = self.bytes.get(..MOST_TO_SIGNER).unwrap_or(&self.bytes);
+        head.windows(account.len()).any(|part| part == account)
+    }
+
+    /// Its nonce, and the block that whoever signed it took for the last one; none where it does not say.
+    pub(super) async fn signed(
+        &self,
+        session: &Session,
+        block: Block,
+    ) -> Result<Option<(Nonce, BlockNumber)>, ReadError> {
+        let runtime = session.runtime_at(block.parent).await?;
+        let all = runtime.client.extrinsics().from_bytes(vec![self.bytes.clone()]).await;
+        let Some(Ok(transaction)) = all.iter().next() else { return Ok(None) };
+        let Some(extensions) = transaction.transaction_extensions() else { return Ok(None) };
+        let nonce = extensions.nonce().and_then(|nonce| Nonce::try_from(nonce).ok());
+        let era = extensions.find::<CheckMortality<Config>>().and_then(Result::ok);
+        Ok(nonce.zip(era.and_then(|era| birth(era, block.number))))
+    }
+}
+
+/// Bytes of a transaction up to the end of its signer's account, at most.
+const MOST_TO_SIGNER: usize = 4 + 1 + 1 + 32;
+
+/// The block that a transaction is bound to, which is in block `number`.
+fn birth(era: Era, number: BlockNumber) -> Option<BlockNumber> {
+    let Era::Mortal { period, phase } = era else { return None };
+    let periods = u64::from(number).saturating_sub(phase).checked_div(period)?;
+    periods.saturating_mul(period).saturating_add(phase).try_into().ok()
 }
 
 /// The block of that height, and its transactions.
@@ -33,8 +69,9 @@ pub(super) async fn transactions(
     let hash = hash.ok_or_else(missing)?;
     let details = session.rpc().chain_get_block(Some(hash)).await?.ok_or_else(missing)?;
     let block = Block { number, hash, parent: details.block.header.parent_hash };
-    let hashes = details.block.extrinsics.iter().map(|bytes| hash_of(&bytes.0));
-    Ok((block, (0..).zip(hashes).map(|(index, hash)| Found { hash, index }).collect()))
+    let all = (0..).zip(details.block.extrinsics);
+    let found = all.map(|(index, bytes)| Found { hash: hash_of(&bytes.0), index, bytes: bytes.0 });
+    Ok((block, found.collect()))
 }
 
 /// The events of a block. Copies are cheap.
@@ -106,4 +143,37 @@ fn named(error: &DispatchError) -> Refusal {
         other => ("Dispatch".into(), format!("{other:?}")),
     };
     Refusal::Dispatch { pallet, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bytes: &[u8]) -> Found {
+        Found { hash: Hash::zero(), index: 0, bytes: bytes.to_vec() }
+    }
+
+    #[test]
+    fn a_transaction_is_its_signers_and_not_that_of_whom_it_names() {
+        let (alice, bob) = ([1; 32], [2; 32]);
+        for length in [&[200_u8][..], &[1, 4], &[2, 0, 4, 0]] {
+            let paid = found(&[length, &[0x84, 0], &alice, &[1], &[7; 64], &bob].concat());
+            assert!(paid.is_by(&alice));
+            assert!(!paid.is_by(&bob));
+        }
+        assert!(!found(&[4, 5, 0]).is_by(&alice));
+    }
+
+    #[test]
+    fn a_transaction_tells_which_block_it_is_bound_to() {
+        for bound_to in [0, 1, 63, 64, 1_000, 123_456] {
+            let era = Era::mortal(64, bound_to);
+            let bound_to = BlockNumber::try_from(bound_to).ok();
+            for later in [1, 2, 30, 63] {
+                let number = bound_to.map(|bound_to| bound_to.saturating_add(later));
+                assert_eq!(number.and_then(|number| birth(era, number)), bound_to, "{later}");
+            }
+        }
+        assert_eq!(birth(Era::Immortal, 1_000), None);
+    }
 }

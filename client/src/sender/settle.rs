@@ -23,9 +23,11 @@ pub(super) struct Ledger {
     next: Nonce,
     /// That block.
     block: BlockNumber,
-    /// Nonces before this one may be of a former run with the same key.
-    inherited: Nonce,
-    /// Nonces from `next` on that are known to be ours.
+    /// The last block when this run began.
+    begun: BlockNumber,
+    /// Nonces before this one were not all looked at.
+    unseen: Nonce,
+    /// Nonces from `next` on that are known to be ours, or of a former run with the same key.
     ours: BTreeSet<Nonce>,
     /// Our transactions that could still come into a block.
     sent: HashMap<Hash, Sent>,
@@ -37,8 +39,8 @@ struct Sent {
 }
 
 impl Ledger {
-    pub(super) fn new(block: BlockNumber, next: Nonce, inherited: Nonce) -> Self {
-        Self { next, block, inherited, ours: BTreeSet::new(), sent: HashMap::new() }
+    pub(super) fn new(block: BlockNumber, next: Nonce, begun: BlockNumber) -> Self {
+        Self { next, block, begun, unseen: 0, ours: BTreeSet::new(), sent: HashMap::new() }
     }
 
     pub(super) fn note_sent(&mut self, hash: Hash, nonce: Nonce, expires: BlockNumber) {
@@ -51,6 +53,14 @@ impl Ledger {
         found.is_some()
     }
 
+    /// Takes up a nonce of a transaction that this run did not sign. What is bound to no later block than the
+    /// one with which this run began was signed before it, wherever it has been since.
+    fn note_signed(&mut self, nonce: Nonce, bound_to: BlockNumber) {
+        if bound_to <= self.begun {
+            self.ours.insert(nonce);
+        }
+    }
+
     /// Where to look next, to have seen everything up to `block`.
     fn from(&self, block: BlockNumber) -> BlockNumber {
         self.block.saturating_add(1).max(block.saturating_sub(MOST_BLOCKS))
@@ -60,7 +70,7 @@ impl Ledger {
     /// nonces somebody else used.
     fn close(&mut self, block: BlockNumber, next: Nonce) -> u64 {
         let foreign = (self.next..next)
-            .filter(|nonce| !self.ours.contains(nonce) && *nonce >= self.inherited)
+            .filter(|nonce| !self.ours.contains(nonce) && *nonce >= self.unseen)
             .count();
         self.ours = self.ours.split_off(&next);
         self.sent.retain(|_, sent| sent.expires.saturating_add(LIFE) > block);
@@ -81,7 +91,7 @@ impl Actor {
             let from = self.ledger.from(at.number);
             if from > self.ledger.block.saturating_add(1) {
                 // Ours may be among those that are not looked at.
-                self.ledger.inherited = next;
+                self.ledger.unseen = next;
             }
             for number in from..=at.number {
                 self.look_at(session, number).await?;
@@ -102,7 +112,15 @@ impl Actor {
 
     async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<(), ReadError> {
         let (block, mut found) = blocks::transactions(session, number).await?;
-        found.retain(|transaction| self.ledger.sent.contains_key(&transaction.hash));
+        found.retain(|transaction| transaction.is_by(&self.account.0));
+        let (found, others): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|transaction| self.ledger.sent.contains_key(&transaction.hash));
+        for transaction in others {
+            if let Some((nonce, bound_to)) = transaction.signed(session, block).await? {
+                self.ledger.note_signed(nonce, bound_to);
+            }
+        }
         if found.is_empty() {
             return Ok(());
         }
@@ -150,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_nonce_that_nobody_here_used_is_somebody_elses() {
-        let mut ledger = Ledger::new(10, 5, 5);
+        let mut ledger = Ledger::new(10, 5, 10);
         ledger.note_sent(hash(1), 5, 74);
         assert!(ledger.note_found(&hash(1)));
         assert!(!ledger.note_found(&hash(2)));
@@ -159,15 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_former_run_left_in_the_pool_is_not_somebody_elses() {
-        let mut ledger = Ledger::new(10, 5, 8);
-        assert_eq!(ledger.close(11, 8), 0);
-        assert_eq!(ledger.close(12, 9), 1);
+    fn what_was_signed_before_this_run_began_is_not_somebody_elses() {
+        let mut ledger = Ledger::new(10, 5, 12);
+        ledger.note_signed(5, 10);
+        ledger.note_signed(6, 12);
+        ledger.note_signed(7, 13);
+        assert_eq!(ledger.close(14, 7), 0);
+        assert_eq!(ledger.close(15, 8), 1);
     }
 
     #[test]
     fn our_transactions_are_known_as_ours_in_whichever_order_they_are_found() {
-        let mut ledger = Ledger::new(10, 0, 0);
+        let mut ledger = Ledger::new(10, 0, 10);
         for nonce in 0..4u8 {
             ledger.note_sent(hash(nonce), nonce.into(), 74);
         }
@@ -180,7 +201,7 @@ mod tests {
 
     #[test]
     fn what_can_come_into_no_block_any_more_is_forgotten() {
-        let mut ledger = Ledger::new(10, 0, 0);
+        let mut ledger = Ledger::new(10, 0, 10);
         ledger.note_sent(hash(1), 0, 74);
         ledger.close(74 + LIFE - 1, 0);
         assert_eq!(ledger.sent.len(), 1);
@@ -190,7 +211,7 @@ mod tests {
 
     #[test]
     fn after_a_long_absence_only_the_latest_blocks_are_looked_at() {
-        let ledger = Ledger::new(10, 0, 0);
+        let ledger = Ledger::new(10, 0, 10);
         assert_eq!(ledger.from(12), 11);
         assert_eq!(ledger.from(10_000), 10_000 - MOST_BLOCKS);
     }
