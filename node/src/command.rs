@@ -124,7 +124,20 @@ fn run_node(cli: &Cli, command: &RunCmd) -> Result<(), Problem> {
     preflight::check_flags(command)?;
     let runner = cli.create_runner(command)?;
     preflight::check_machine(runner.config())?;
-    runner.run_node_until_exit(|config| async move { service::start(settled(config)) })
+    let folder = runner.config().base_path.path().to_owned();
+    let outcome =
+        runner.run_node_until_exit(|config| async move { service::start(settled(config)) });
+    if is_temporary(command) {
+        outcome.and(database::remove_temporary(&folder))
+    } else {
+        outcome
+    }
+}
+
+/// Whether the SDK made a base path for this run alone.
+fn is_temporary(command: &RunCmd) -> bool {
+    let shared = &command.shared_params;
+    command.tmp || shared.is_dev() && shared.base_path.is_none()
 }
 
 /// The configuration with what this chain fixes.

@@ -10,7 +10,13 @@ use sc_client_api::{Backend, HeaderBackend};
 use sc_consensus_grandpa::GrandpaPruningFilter;
 use sc_service::Configuration;
 use sp_runtime::{traits::Block as _, Storage};
-use std::{panic, path::Path, sync::Arc};
+use std::{
+    fs, io, panic,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// The chain's blocks and states.
 pub type Database = sc_service::TFullBackend<Block>;
@@ -87,6 +93,28 @@ pub fn check_metadata(config: &Configuration) -> Result<(), Problem> {
     }
 }
 
+/// How long what still runs in the background may write into a folder that shall go.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Removes the folder of a chain that was for one run. The SDK tries it once as the process ends, and
+/// leaves the folder where a file is made in it meanwhile.
+pub fn remove_temporary(folder: &Path) -> Result<(), Problem> {
+    let begun = Instant::now();
+    while let Err(error) = fs::remove_dir_all(folder) {
+        if error.kind() == io::ErrorKind::NotFound {
+            break;
+        }
+        if begun.elapsed() > SETTLING {
+            return Err(Problem::new(
+                format!("the temporary folder {} stays ({error})", folder.display()),
+                "remove it",
+            ));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 fn holds_files(path: &Path) -> bool {
     path.read_dir().is_ok_and(|mut entries| entries.next().is_some())
 }
@@ -130,4 +158,35 @@ fn wrong_genesis(config: &Configuration, why: &str) -> Problem {
         format!("the genesis of chain `{}` cannot be built ({why})", config.chain_spec.id()),
         "mend its specification, or ask the chain's operators for it",
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::remove_temporary;
+    use std::{
+        fs, thread,
+        time::{Duration, Instant},
+    };
+
+    #[test]
+    fn a_temporary_folder_goes_although_something_writes_into_it_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("chain/db");
+        fs::create_dir_all(&inside).unwrap();
+        let writer = thread::spawn(move || {
+            let begun = Instant::now();
+            let mut files = 0_u32;
+            while begun.elapsed() < Duration::from_millis(300)
+                && fs::write(inside.join(files.to_string()), "x").is_ok()
+            {
+                files = files.saturating_add(1);
+            }
+            files
+        });
+        thread::sleep(Duration::from_millis(100));
+        remove_temporary(folder.path()).unwrap();
+        assert!(writer.join().unwrap() > 0);
+        assert!(!folder.path().exists());
+    }
 }
