@@ -23,9 +23,12 @@ export class Gauges {
   #unsubscribe;
   #work = [];
 
-  constructor(stage, node) {
+  #say;
+
+  constructor(stage, node, say) {
     this.#stage = stage;
     this.#node = node;
+    this.#say = say;
   }
 
   async start() {
@@ -35,9 +38,12 @@ export class Gauges {
     this.#watch(this.#call());
   }
 
-  /** What fails is told at the end. */
+  /** The first that fails ends the drill when its time is up. */
   #watch(work) {
-    this.#work.push(work.catch((error) => (this.failure ??= error)));
+    this.#work.push(work.catch((error) => {
+      this.#say(`from here on something is not measured: ${error.message}`);
+      this.failure ??= error;
+    }));
   }
 
   async stop() {
@@ -88,9 +94,17 @@ export class Gauges {
     while (this.#running) {
       const before = (await api.rpc.chain.getHeader()).number.toNumber();
       const begun = performance.now();
-      const { number } = await submit(api, api.tx.system.remark('0x00'), admin);
+      const { number } = await submit(api, api.tx.system.remark('0x00'), admin).catch((error) => this.#explain(error));
       this.inclusions.push(performance.now() - begun);
       this.waits.push(number - before);
     }
+  }
+
+  /** Whether a call that comes into no block waits behind others, or is lost. */
+  async #explain(error) {
+    const { api, admin } = this.#stage.market;
+    const pending = await api.rpc.author.pendingExtrinsics();
+    const own = pending.filter(({ signer }) => signer.toString() === admin.address).length;
+    throw new Error(`${error.message}; the pool has ${pending.length}, ${own} of them the caller's; the last blocks had ${this.counts.slice(-15)}`);
   }
 }

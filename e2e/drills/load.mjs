@@ -35,7 +35,7 @@ async function run({ short, minutes = short ? 1 : MINUTES, say }) {
     say(`registering ${size.nodes} nodes`);
     const nodes = await register(node, api, [miner], size.nodes, OFFER);
     const driver = new LoadDriver(stage, nodes, { requests: size.requests, seconds: minutes * 60, say });
-    const gauges = new Gauges(stage, nodes[0]);
+    const gauges = new Gauges(stage, nodes[0], say);
     await driver.everybodyBeats();
     await gauges.start();
     say(`load for ${minutes} minutes`);
