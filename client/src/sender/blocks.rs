@@ -39,7 +39,12 @@ impl Found {
         session: &Session,
         block: Block,
     ) -> Result<Option<(Nonce, BlockNumber)>, ReadError> {
-        let runtime = session.runtime_at(block.parent).await?;
+        let runtime = match session.runtime_at(block.parent).await.map_err(ReadError::from) {
+            Ok(runtime) => runtime,
+            // The chain node has that state no more; runtimes seldom differ in this.
+            Err(ReadError::Rpc(subxt::rpcs::Error::User(_))) => session.runtime(),
+            Err(error) => return Err(error),
+        };
         let all = runtime.client.extrinsics().from_bytes(vec![self.bytes.clone()]).await;
         let Some(Ok(transaction)) = all.iter().next() else { return Ok(None) };
         let Some(extensions) = transaction.transaction_extensions() else { return Ok(None) };

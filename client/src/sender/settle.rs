@@ -111,12 +111,11 @@ impl Actor {
     }
 
     async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<(), ReadError> {
-        let (block, mut found) = blocks::transactions(session, number).await?;
-        found.retain(|transaction| transaction.is_by(&self.account.0));
-        let (found, others): (Vec<_>, Vec<_>) = found
+        let (block, all) = blocks::transactions(session, number).await?;
+        let (found, others): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|transaction| self.ledger.sent.contains_key(&transaction.hash));
-        for transaction in others {
+        for transaction in others.iter().filter(|other| other.is_by(&self.account.0)) {
             if let Some((nonce, bound_to)) = transaction.signed(session, block).await? {
                 self.ledger.note_signed(nonce, bound_to);
             }
