@@ -24,6 +24,8 @@ export class Gauges {
   #work = [];
 
   #say;
+  /** The caller's at the start. */
+  #nonce;
 
   constructor(stage, node, say) {
     this.#stage = stage;
@@ -91,6 +93,7 @@ export class Gauges {
   /** A stranger's small transactions, one after another. */
   async #call() {
     const { api, admin } = this.#stage.market;
+    this.#nonce = (await api.query.system.account(admin.address)).nonce.toNumber();
     while (this.#running) {
       const before = (await api.rpc.chain.getHeader()).number.toNumber();
       const begun = performance.now();
@@ -100,11 +103,12 @@ export class Gauges {
     }
   }
 
-  /** Whether a call that comes into no block waits behind others, or is lost. */
+  /** Whether a call that is in no block waits behind others, is lost, or was in one that nobody told of. */
   async #explain(error) {
     const { api, admin } = this.#stage.market;
     const pending = await api.rpc.author.pendingExtrinsics();
     const own = pending.filter(({ signer }) => signer.toString() === admin.address).length;
-    throw new Error(`${error.message}; the pool has ${pending.length}, ${own} of them the caller's; the last blocks had ${this.counts.slice(-15)}`);
+    const { nonce } = await api.query.system.account(admin.address);
+    throw new Error(`${error.message}; of ${this.waits.length + 1} calls ${nonce - this.#nonce} were in blocks; the pool has ${pending.length}, ${own} of them the caller's; the last blocks had ${this.counts.slice(-15)}`);
   }
 }
