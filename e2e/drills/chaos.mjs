@@ -2,6 +2,7 @@
 import { SECONDS } from '../lib/until.mjs';
 import { audit, auditOnTheWay } from './audit.mjs';
 import { Faults } from './chaos-faults.mjs';
+import { fillBonds } from './chaos-miners.mjs';
 import { Tenant } from './chaos-tenants.mjs';
 import { Chance } from './chance.mjs';
 import { Stage } from './stage.mjs';
@@ -51,18 +52,25 @@ async function play(stage, { minutes, settle, seed, say }) {
   const begun = Date.now();
   const faults = new Faults(stage, new Chance(seed, 'faults'), say);
   let mended = false;
+  let atRest = false;
+  const bonds = fillBonds(stage, () => atRest);
+  // What fails is thrown where it is waited for.
+  bonds.catch(() => {});
   const struck = faults.play(() => Date.now() - begun > minutes * 60 * SECONDS).finally(() => (mended = true));
   const plays = [struck, ...scenes.map(({ tenant, count: most, hosts }) => tenant.play(most, hosts, () => mended))];
   await Promise.all(plays).catch(async (error) => {
     // Nothing is broken, or started again, while the stage is taken down.
     faults.stop();
-    await Promise.allSettled(plays);
+    atRest = true;
+    await Promise.allSettled([...plays, bonds]);
     throw error;
   });
   const over = Date.now();
   say('nothing breaks any more');
   const quiet = await outcome(stage.isReady().then(() => stage.isQuiet()));
   const settled = (Date.now() - over) / SECONDS;
+  atRest = true;
+  const filled = await bonds;
   say(`quiet after ${settled.toFixed(0)} s; now the audit`);
   const differences = [...await audit(stage, { within: settle }), ...await auditOnTheWay(stage)];
   return {
@@ -72,7 +80,7 @@ async function play(stage, { minutes, settle, seed, say }) {
       ['with the faults over, all that was asked was done or failed with a reason', quiet],
       ['chain, hosts, libvirt’s own account, wishes and money agree, and the chain with itself all the way', differences.length === 0 || `${differences.length} differences`],
     ],
-    figures: await figures(stage, { tenants, faults, settled, seconds: (over - begun) / SECONDS }),
+    figures: await figures(stage, { tenants, faults, filled, settled, seconds: (over - begun) / SECONDS }),
     differences,
   };
 }
@@ -84,7 +92,7 @@ async function count(stage, state) {
   return domains.flat().filter((domain) => domain.name.startsWith('quarry-') && domain.state === state).length;
 }
 
-async function figures(stage, { tenants, faults, settled, seconds }) {
+async function figures(stage, { tenants, faults, filled, settled, seconds }) {
   const total = (of) => {
     const sums = {};
     for (const counts of tenants.map(of)) for (const [name, number] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + number;
@@ -98,6 +106,7 @@ async function figures(stage, { tenants, faults, settled, seconds }) {
     ['refused by the chain, as the VM was in another state', total(({ refused }) => refused)],
     ['launches', happened('ComputeRequestFulfilled')],
     ['launches and VMs that failed, with a reason', happened('ComputeRequestFailed')],
+    ['bonds that a penalty cut and their miner filled', filled],
     ['operations that failed, with a reason', happened('OperationFailed')],
     ['operations that the chain gave up', happened('DeadlineExpired', ({ kind }) => kind.isOperation || kind.isLaunch || kind.isDeletion)],
     ['VMs that run at the end', await count(stage, 'running')],
