@@ -71,12 +71,15 @@ async function play(stage, { minutes, settle, seed, say }) {
   const settled = (Date.now() - over) / SECONDS;
   atRest = true;
   const filled = await bonds;
+  if (quiet !== true) say(stage.describe());
+  const gone = stage.hosts.filter(({ worker }) => worker.process.end).map(({ id, worker }) => `${id}, with code ${worker.process.end.code}`);
   say(`quiet after ${settled.toFixed(0)} s; now the audit`);
   const differences = [...await audit(stage, { within: settle }), ...await auditOnTheWay(stage)];
   return {
     held: [
       [`${TENANTS * VMS_EACH + GUESTS} VMs ran before the first fault`, ran === TENANTS * VMS_EACH + GUESTS || `${ran} ran`],
       ['every kind of fault struck', faults.missing.length === 0 || `never: ${faults.missing.join('; ')}`],
+      ['no worker ended by itself', gone.length === 0 || gone.join('; ')],
       ['with the faults over, all that was asked was done or failed with a reason', quiet],
       ['chain, hosts, libvirt’s own account, wishes and money agree, and the chain with itself all the way', differences.length === 0 || `${differences.length} differences`],
     ],
