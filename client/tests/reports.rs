@@ -45,6 +45,11 @@ async fn generation_of(market: &Market, request_id: RequestId) -> u64 {
     work.iter().find(|item| item.request_id == request_id).unwrap().generation
 }
 
+/// A client with the worker's key.
+fn reports_of(market: &Market) -> ReportsHandle {
+    Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone())
+}
+
 async fn send(reports: &ReportsHandle, report: Report) -> Outcome {
     let name = report.name();
     soon(name, reports.send(report)).await
@@ -55,8 +60,7 @@ async fn a_worker_tells_the_chain_what_it_does_and_each_thing_once() {
     let folder = temporary();
     let node = ChainNode::start(folder.path(), 0);
     let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
-    let reports =
-        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+    let reports = reports_of(&market);
 
     heartbeats_are_free_for_a_worker_without_funds(&market, &reports).await;
     let requests = market.rent(207).await;
@@ -84,9 +88,7 @@ async fn what_a_former_run_signed_may_land_after_the_next_one_began() {
     let folder = temporary();
     let node = ChainNode::start(folder.path(), 0);
     let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
-    let spawn =
-        || Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
-    assert!(is_finalized(&send(&spawn(), heartbeat(&market, false)).await));
+    assert!(is_finalized(&send(&reports_of(&market), heartbeat(&market, false)).await));
     let requests = market.rent(3).await;
     let elsewhere = subxt::OnlineClient::<Config>::from_insecure_url(node.url()).await.unwrap();
     let signed = async |nonce: u64, request_id: RequestId| {
@@ -102,7 +104,7 @@ async fn what_a_former_run_signed_may_land_after_the_next_one_began() {
     };
     let before = signed(1, requests[0]).await;
 
-    let reports = spawn();
+    let reports = reports_of(&market);
     let mut status = reports.status();
     soon("the start", status.wait_for(|status| status.nonce == 1)).await.unwrap();
     before.submit().await.unwrap();
@@ -239,8 +241,7 @@ async fn another_client_with_the_same_key_is_seen_and_outlived(
     reports: &ReportsHandle,
     requests: &[RequestId],
 ) {
-    let chain = market.chain.clone();
-    let other = Reports::spawn(chain, market.worker.clone(), market.node_id.clone());
+    let other = reports_of(market);
     // What was signed before it started, it takes for its own of a former run.
     let mut started = other.status();
     soon("the other's start", started.wait_for(|status| status.nonce > 0)).await.unwrap();
