@@ -167,13 +167,9 @@ export class StageHost {
     return (await this.qemuDeeds())[name]?.Started ?? 0;
   }
 
-  /** How often QEMU was started, and ended by itself, by domain: of libvirt's logs, which outlive everything but the disk. */
+  /** How often QEMU was started, and lost, by domain: of libvirt's logs, which outlive everything but the disk. */
   async qemuDeeds() {
-    const logs = Object.entries(await this.#qemuLogs());
-    return Object.fromEntries(logs.map(([name, lines]) => {
-      const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
-      return [name, { Started: count(/: starting up libvirt version/), crashes: count(/: shutting down, reason=crashed/) }];
-    }));
+    return Object.fromEntries(Object.entries(await this.#qemuLogs()).map(([name, lines]) => [name, deedsIn(lines)]));
   }
 
   /** Also what they said before the disk was replaced. */
@@ -199,6 +195,15 @@ export class StageHost {
       /^quarry_worker_reports_under_way 0$/m.test(await this.worker.get('/metrics'))
     ), { within });
   }
+}
+
+/**
+ * What libvirt's log of a domain says. QEMU is lost where it dies by itself, and where libvirtd dies while it starts it:
+ * the next libvirtd ends such a one.
+ */
+export function deedsIn(lines) {
+  const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
+  return { Started: count(/: starting up libvirt version/), lost: count(/: shutting down, reason=(crashed|daemon)$/) };
 }
 
 /** Whether there was room for all of it. */

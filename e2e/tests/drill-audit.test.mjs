@@ -70,9 +70,9 @@ async function audits(t) {
       });
     }
 
-    await step('takes a start for due after the guest’s QEMU died', () => {
+    await step('takes a start for due after the guest’s QEMU was lost', () => {
       const copy = structuredClone(sound);
-      Object.assign(witness(copy, running(copy)), { Started: 3, crashes: 2 });
+      Object.assign(witness(copy, running(copy)), { Started: 3, lost: 2 });
       assert.deepEqual(differencesIn(copy).filter((line) => /was asked for at most/.test(line)), []);
     });
 

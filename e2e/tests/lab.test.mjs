@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { deedsIn } from '../drills/stage-host.mjs';
 import { guestImage, startGuest } from '../lib/guests.mjs';
 import { rawCid, startImageServer } from '../lib/image-server.mjs';
 import { LAB_ADDRESS, Lab, PRIVATE_NETWORK, PUBLIC_NETWORK } from '../lib/lab.mjs';
@@ -106,6 +107,24 @@ async function twoHosts(t) {
       await left.restartLibvirtd();
       assert.equal(await stateOf(left, 'vm'), 'running');
       assert.equal(await pidOf(left, 'vm'), pid);
+    });
+
+    await step('a start that the end of libvirtd cut off is undone by the next one, which says so', async () => {
+      const deeds = async () => deedsIn((await left.run('cat', '/var/log/libvirt/qemu/vm.log')).split('\n'));
+      const { Started: before, lost } = await deeds();
+      assert.equal(lost, 0);
+      await until('libvirtd dies between a start of QEMU and its own note of it', async () => {
+        if (await stateOf(left, 'vm') === 'running') await left.virsh('destroy', 'vm');
+        const start = left.virsh('start', 'vm').catch(() => {});
+        await until('QEMU runs', () => left.run('cat', '/run/libvirt/qemu/vm.pid'), { within: 60 * SECONDS, every: 10 });
+        await left.killLibvirtd();
+        await left.restartLibvirtd();
+        await start;
+        return (await deeds()).lost === 1;
+      }, { within: 120 * SECONDS });
+      assert.equal(await stateOf(left, 'vm'), 'shut off');
+      await left.virsh('start', 'vm');
+      assert.ok((await deeds()).Started >= before + 2);
     });
 
     await step('a host that is cut off reaches nobody, and the other does', async () => {
