@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# In full, for those who change their folder.
+# shellcheck disable=SC2034
+here=$repo/scripts
 cache=$HOME/.cache/quarry
 distro_rust=$cache/distro-rust
 wasm_target=wasm32v1-none
