@@ -1,4 +1,4 @@
-// What everybody should have by the market's rules (DESIGN.md, "Money"), reckoned from what stands in a chain's blocks:
+// What everybody should have by the market's rules (docs/chain.md, "Money"), reckoned from what stands in a chain's blocks:
 // who was seen when, what was rented where, and when it was settled. The pallets are never asked what is owed.
 import { palletAccount } from '../lib/chain.mjs';
 

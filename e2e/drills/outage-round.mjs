@@ -162,9 +162,10 @@ export class Round extends Findings {
     await this.foundOfAll('what waits on the host that was cut off is not touched', waiting.filter(({ way }) => way === 'cut'), (
       (vm) => isUntouched(vm.old, vm.before)
     ));
-    await this.foundOfAll('what waits on the host without power boots once, from its disk', off, async ({ old, before }) => {
+    await this.foundOfAll('what waits on the host without power boots once, from its disk', off, async ({ host, old, before }) => {
       const { uuid, address, boots } = await sightOf(old);
-      return uuid === before.uuid && address === before.address && boots === '2' || `${uuid}, ${address}, boot ${boots}`;
+      const starts = await host.qemuStarts(old.name);
+      return uuid === before.uuid && address === before.address && boots === '2' && starts === 2 || `${uuid}, ${address}, boot ${boots}, QEMU was started ${starts} times`;
     });
     await this.foundOfAll('what was evacuated is not touched by the return', this.#of('moved'), (vm) => isUntouched(vm.now, vm.anew));
   }
