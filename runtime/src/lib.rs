@@ -45,8 +45,8 @@ use sp_runtime::{
 };
 use sp_version::RuntimeVersion;
 
-/// Who may change the chain itself. Today the sudo account, which calls as root; to hand the chain to a
-/// council, this alias is what changes.
+/// Who may change market, validators and safe mode. Today the sudo account, which calls as root; to hand them to a
+/// council, this alias is what changes. What the SDK keeps for root stays with sudo, as a new runtime.
 pub type AdminOrigin = EnsureRoot<AccountId>;
 
 /// How a transaction names an account.

@@ -1,4 +1,4 @@
-//! What always holds, as DESIGN.md numbers it. Checked after every test and every step of the model.
+//! What always holds, by number. Checked after every test and every step of the model.
 
 use crate::{
     money, Claims, ComputeRequests, Config, Credits, DeadlineCursor, Deadlines, FreeIps,

@@ -1,5 +1,6 @@
 //! The runtime as a whole; the pallets of our own are tested beside their code.
 
+mod admin;
 mod blocks;
 mod feeless;
 mod fees;
