@@ -124,7 +124,7 @@ impl Chain {
         self.shared.finalized.subscribe()
     }
 
-    /// The best block of the chain node in use: what is due by the block is due by this one.
+    /// The best block of the chain node in use, if one is: what is due by the block is due by this one.
     pub fn best(&self) -> watch::Receiver<Option<Block>> {
         self.shared.best.subscribe()
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     bindings,
-    chain::{Chain, ConnectError, Session},
+    chain::{runtime::RuntimeError, Chain, ConnectError, Session},
 };
 use codec::{Decode, DecodeAll, Encode};
 use quarry_primitives::{
@@ -64,6 +64,27 @@ pub enum ReadError {
     /// A list does not end.
     #[error("the list of {0} does not end")]
     Endless(&'static str),
+}
+
+impl ReadError {
+    /// Whether the chain node would answer the same again: it keeps nothing that is so old, or what it has is not for
+    /// this program.
+    pub(crate) fn lasts(&self) -> bool {
+        use ConnectError::{Answer, Incompatible};
+        matches!(
+            self,
+            Self::Rpc(subxt::rpcs::Error::User(_)) | Self::Connect(Answer(_) | Incompatible(_))
+        )
+    }
+}
+
+impl From<RuntimeError> for ReadError {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Rpc(error) => Self::Rpc(error),
+            other => Self::Connect(other.into()),
+        }
+    }
 }
 
 /// What `System` has of an account.

@@ -76,9 +76,15 @@ pub struct Reports;
 
 impl Reports {
     /// Starts it, within a tokio runtime. It ends when its last handle is dropped and nothing is left to
-    /// send.
-    pub fn spawn(chain: Chain, key: WorkerKey, node_id: NodeId) -> ReportsHandle {
-        ReportsHandle { sender: sender::spawn(chain, key), node_id }
+    /// send. `seen` is the last block that a former run with this key saw: what that run signed may still land,
+    /// also where this one begins with a chain node that is behind.
+    pub fn spawn(
+        chain: Chain,
+        key: WorkerKey,
+        node_id: NodeId,
+        seen: BlockNumber,
+    ) -> ReportsHandle {
+        ReportsHandle { sender: sender::spawn(chain, key, seen), node_id }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use blocks::BlockEvents;
 pub(crate) use item::{Inclusion, Item, Urgency, Verdict};
 
 use crate::{call::CallError, chain::Chain, Config};
-use quarry_primitives::Nonce;
+use quarry_primitives::{BlockNumber, Nonce};
 use std::{future::Future, sync::Arc};
 use subxt::tx::Signer;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -49,9 +49,10 @@ pub enum Refusal {
     /// The chain was reset: what the call is about is gone.
     #[error("the chain was reset while the call was under way")]
     ChainReplaced,
-    /// It stands in a block that the chain node has no state of any more.
+    /// The chain node does not keep what would tell.
     #[error(
-        "nobody can tell what became of the call: the chain node keeps no state that is so old"
+        "nobody can tell what became of the call, as the chain node keeps nothing that is so old: \
+         look at what it was to change before you send it again"
     )]
     Unknown,
     /// The actor ended.
@@ -105,10 +106,15 @@ impl Handle {
     }
 }
 
-pub(crate) fn spawn(chain: Chain, signer: impl Signer<Config> + Send + Sync + 'static) -> Handle {
+/// Starts an actor. What is bound to no later block than `seen` was signed before.
+pub(crate) fn spawn(
+    chain: Chain,
+    signer: impl Signer<Config> + Send + Sync + 'static,
+    seen: BlockNumber,
+) -> Handle {
     let (inbox, received) = mpsc::unbounded_channel();
     let told = watch::Sender::new(SenderStatus::default());
     let status = told.subscribe();
-    tokio::spawn(actor::Actor::new(chain, Arc::new(signer), received, told).run());
+    tokio::spawn(actor::Actor::new(chain, Arc::new(signer), seen, received, told).run());
     Handle { inbox, status }
 }

@@ -64,7 +64,7 @@ pub struct Submitter {
 impl Submitter {
     /// Starts the actor behind it, within a tokio runtime.
     pub fn spawn(chain: Chain, signer: impl Signer<Config> + Send + Sync + 'static) -> Self {
-        let sender = sender::spawn(chain.clone(), signer);
+        let sender = sender::spawn(chain.clone(), signer, 0);
         Self { chain, sender }
     }
 

@@ -3,13 +3,13 @@
 
 mod common;
 
-use common::{free_port, soon, temporary, ChainNode, Market};
+use common::{free_port, soon, subxt_account, temporary, worker_key, ChainNode, Market};
 use futures::future::join_all;
 use quarry_client::{
-    bindings, Chain, ChainOptions, EndpointError, Outcome, Report, Reports, ReportsHandle,
-    Standing, Submitter,
+    bindings, bindings::runtime_types, Chain, ChainOptions, EndpointError, Outcome, Refusal,
+    Report, Reports, ReportsHandle, Standing, SubmitError, Submitter, WorkerKey,
 };
-use quarry_primitives::{request::VmAccess, RequestId};
+use quarry_primitives::{request::VmAccess, RequestId, QRY};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -67,7 +67,7 @@ async fn reports_outlive_a_chain_node_that_is_killed_and_a_reset_of_the_chain() 
     let nobody = format!("ws://127.0.0.1:{}", free_port());
     let market = Market::open(ChainOptions::new([nobody, node.url()]), "alpha").await;
     let reports =
-        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone());
+        Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone(), 0);
     come_online(&reports).await;
     let requests = market.rent(20).await;
     let launches = launches(&market, &requests).await;
@@ -178,4 +178,103 @@ async fn another_endpoint_takes_over_from_one_that_falls_silent_and_from_one_tha
     lands().await;
     assert!(chain.finalized().borrow().unwrap().may_act());
     assert_eq!(alice.status().borrow().foreign_nonce_seen, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_landed_before_the_chain_node_forgot_it_holds_up_nothing() {
+    tokio::join!(
+        a_long_absence(&["--state-pruning", "4"]),
+        a_long_absence(&["--state-pruning", "4", "--blocks-pruning", "4"]),
+    );
+}
+
+/// A worker and a tenant are away for longer than their chain node keeps what would tell them of their last calls.
+async fn a_long_absence(keeps: &[&str]) {
+    let folder = temporary();
+    let node = ChainNode::start_with(folder.path(), 0, keeps);
+    let wire = Wire::to(node.port).await;
+    let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
+    let mut options = ChainOptions::new([wire.url.clone()]);
+    options.silence = Duration::from_secs(14);
+    let far = Chain::start(options).unwrap();
+    let reports = Reports::spawn(far.clone(), market.worker.clone(), market.node_id.clone(), 0);
+    come_online(&reports).await;
+    let requests = market.rent(2).await;
+    let launches = launches(&market, &requests).await;
+    let tenant = Submitter::spawn(far.clone(), WorkerKey::from_uri("//Bob").unwrap());
+    let receiver = worker_key("receiver").public();
+    let transfer =
+        bindings::tx().balances().transfer_keep_alive(subxt_account(&receiver).into(), QRY);
+
+    let mut best = far.best();
+    best.borrow_and_update();
+    soon("a block", best.changed()).await.unwrap();
+    let report = reports.send(launches[0].clone());
+    let paid = tenant.submit(transfer);
+    for mut status in [reports.status(), tenant.status()] {
+        soon("the pool", status.wait_for(|status| status.under_way == 1)).await.unwrap();
+    }
+    wire.hush(true);
+    let left = market.chain.best().borrow().unwrap().number;
+    let mut finalized = market.chain.finalized();
+    let gone =
+        |now: &Option<quarry_client::Finalized>| now.is_some_and(|now| now.block.number > left + 8);
+    soon("later blocks", finalized.wait_for(gone)).await.unwrap();
+    wire.hush(false);
+
+    assert_eq!(soon("the end of the report", report).await, Outcome::Stale);
+    let paid = soon("the end of the call", paid).await.err().unwrap();
+    assert!(matches!(paid, SubmitError::Refused(Refusal::Unknown)), "{paid}");
+    all_land(&reports, &launches[1..]).await;
+    let view = market.now().node(&market.node_id).await.unwrap().unwrap();
+    assert_eq!(view.node.counts.launched, 2);
+    let account = market.now().account(&receiver).await.unwrap().unwrap();
+    assert_eq!(account.free, QRY);
+    let (ours, theirs) = (reports.status(), tenant.status());
+    let foreign = [ours.borrow().foreign_nonce_seen, theirs.borrow().foreign_nonce_seen];
+    assert_eq!(foreign, [0, 0]);
+}
+
+type RuntimeCall = runtime_types::quarry_runtime::RuntimeCall;
+
+fn launches_paused(paused: bool) -> RuntimeCall {
+    use runtime_types::pallet_tx_pause::pallet::Call::{pause, unpause};
+    let name = |text: &str| {
+        runtime_types::bounded_collections::bounded_vec::BoundedVec(text.as_bytes().to_vec())
+    };
+    let full_name = (name("Compute"), name("mark_compute_request_fulfilled"));
+    RuntimeCall::TxPause(match paused {
+        true => pause { full_name },
+        false => unpause { ident: full_name },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chain_does_not_take_now_holds_up_nothing_else() {
+    let folder = temporary();
+    let node = ChainNode::start(folder.path(), 0);
+    let wire = Wire::to(node.port).await;
+    let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
+    let mut options = ChainOptions::new([wire.url.clone()]);
+    options.silence = Duration::from_secs(14);
+    let far = Chain::start(options).unwrap();
+    let reports = Reports::spawn(far, market.worker.clone(), market.node_id.clone(), 0);
+    come_online(&reports).await;
+    let requests = market.rent(1).await;
+    let launches = launches(&market, &requests).await;
+
+    // It has its nonce before the call is paused, and the chain node does not get it.
+    wire.hush(true);
+    let launch = reports.send(launches[0].clone());
+    let mut status = reports.status();
+    soon("its nonce", status.wait_for(|status| status.under_way == 1)).await.unwrap();
+    let paused = |paused| bindings::tx().sudo().sudo(launches_paused(paused));
+    market.submit(paused(true)).await.unwrap();
+    wire.hush(false);
+    let moved = reports.send(Report::SetAccess(common::access("second.example:2222")));
+    let moved = soon("what is not paused", moved).await;
+    assert!(matches!(moved, Outcome::Finalized { .. }), "{moved:?}");
+    market.submit(paused(false)).await.unwrap();
+    let launch = soon("what was paused", launch).await;
+    assert!(matches!(launch, Outcome::Finalized { .. }), "{launch:?}");
 }

@@ -13,7 +13,7 @@ use quarry_primitives::{
     api::Desired,
     node::NodeMetricsData,
     request::{FailureKind, OperationKind, VmAccess},
-    Hash, RequestId,
+    BlockNumber, Hash, RequestId,
 };
 use subxt::config::DefaultExtrinsicParamsBuilder;
 
@@ -47,7 +47,12 @@ async fn generation_of(market: &Market, request_id: RequestId) -> u64 {
 
 /// A client with the worker's key.
 fn reports_of(market: &Market) -> ReportsHandle {
-    Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone())
+    reports_after(market, 0)
+}
+
+/// The same after a run that saw that block.
+fn reports_after(market: &Market, seen: BlockNumber) -> ReportsHandle {
+    Reports::spawn(market.chain.clone(), market.worker.clone(), market.node_id.clone(), seen)
 }
 
 async fn send(reports: &ReportsHandle, report: Report) -> Outcome {
@@ -89,7 +94,7 @@ async fn what_a_former_run_signed_may_land_after_the_next_one_began() {
     let node = ChainNode::start(folder.path(), 0);
     let market = Market::open(ChainOptions::new([node.url()]), "alpha").await;
     assert!(is_finalized(&send(&reports_of(&market), heartbeat(&market, false)).await));
-    let requests = market.rent(3).await;
+    let requests = market.rent(4).await;
     let elsewhere = subxt::OnlineClient::<Config>::from_insecure_url(node.url()).await.unwrap();
     let signed = async |nonce: u64, request_id: RequestId| {
         let call = bindings::tx().compute().mark_compute_request_fulfilled(
@@ -113,9 +118,17 @@ async fn what_a_former_run_signed_may_land_after_the_next_one_began() {
     assert!(is_finalized(&send(&reports, launched(requests[1], generation)).await));
     assert_eq!(status.borrow_and_update().foreign_nonce_seen, 0);
 
+    // One that begins with a chain node that is behind what the former run saw.
+    let behind = reports_after(&market, market.chain.best().borrow().unwrap().number + 100);
+    let mut late = behind.status();
+    soon("the start", late.wait_for(|status| status.nonce == 3)).await.unwrap();
+
     signed(3, requests[2]).await.submit().await.unwrap();
     let seen = status.wait_for(|status| status.foreign_nonce_seen == 1);
     soon("what somebody else signed since", seen).await.unwrap();
+    let generation = generation_of(&market, requests[3]).await;
+    assert!(is_finalized(&send(&behind, launched(requests[3], generation)).await));
+    assert_eq!(late.borrow_and_update().foreign_nonce_seen, 0);
 }
 
 async fn heartbeats_are_free_for_a_worker_without_funds(market: &Market, reports: &ReportsHandle) {

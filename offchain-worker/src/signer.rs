@@ -3,7 +3,7 @@
 //! During a rotation there are two: the key file, and the one beside it whose name ends in `.next`.
 
 use quarry_client::{Chain, KeyFileError, Reports, ReportsHandle, WorkerKey};
-use quarry_primitives::{AccountId, NodeId};
+use quarry_primitives::{AccountId, BlockNumber, NodeId};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
@@ -48,18 +48,25 @@ pub struct Signer {
     chain: Chain,
     node_id: NodeId,
     file: PathBuf,
+    seen: BlockNumber,
     now: watch::Sender<Signing>,
 }
 
 impl Signer {
-    /// Begins with the first key at hand, within an async runtime.
-    pub fn start(chain: Chain, node_id: NodeId, file: &Path) -> Result<Self, KeyFileError> {
+    /// Begins with the first key at hand, within an async runtime. `seen` is the last block that the worker's former
+    /// run saw.
+    pub fn start(
+        chain: Chain,
+        node_id: NodeId,
+        file: &Path,
+        seen: BlockNumber,
+    ) -> Result<Self, KeyFileError> {
         let key = match keys(file)?.into_iter().next() {
             Some(key) => key,
             None => return Err(KeyFileError::NotFound(file.to_owned())),
         };
-        let now = watch::Sender::new(signing(&chain, key, &node_id));
-        Ok(Self { chain, node_id, file: file.to_owned(), now })
+        let now = watch::Sender::new(signing(&chain, key, &node_id, seen));
+        Ok(Self { chain, node_id, file: file.to_owned(), seen, now })
     }
 
     /// Who signs now.
@@ -87,16 +94,16 @@ impl Signer {
             worker = key.address(),
             "the chain names another key, which signs from now on"
         );
-        self.now.send_replace(signing(&self.chain, key, &self.node_id));
+        self.now.send_replace(signing(&self.chain, key, &self.node_id, self.seen));
         true
     }
 }
 
-fn signing(chain: &Chain, key: WorkerKey, node_id: &NodeId) -> Signing {
+fn signing(chain: &Chain, key: WorkerKey, node_id: &NodeId, seen: BlockNumber) -> Signing {
     Signing {
         account: key.public(),
         address: key.address(),
-        reports: Reports::spawn(chain.clone(), key, node_id.clone()),
+        reports: Reports::spawn(chain.clone(), key, node_id.clone(), seen),
     }
 }
 
@@ -130,7 +137,7 @@ mod tests {
         let file = folder.path().join("worker.key");
         let own = WorkerKey::create(&file).unwrap();
         let chain = Chain::start(ChainOptions::new(["ws://127.0.0.1:1"])).unwrap();
-        let signer = Signer::start(chain, "alpha".try_into().unwrap(), &file).unwrap();
+        let signer = Signer::start(chain, "alpha".try_into().unwrap(), &file, 0).unwrap();
         let mut changes = signer.changes();
         assert!(signer.follow(&own.public()) && !changes.has_changed().unwrap());
         let foreign = AccountId::new([9; 32]);

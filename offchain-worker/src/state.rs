@@ -71,11 +71,13 @@ impl State {
         Ok(Self { path, kept, is_new: false })
     }
 
-    /// The chain that this data folder belongs to, if it belongs to one.
-    pub fn known_genesis(data_dir: &Path) -> Option<[u8; 32]> {
+    /// The genesis of the chain that this data folder belongs to, if it belongs to one, and the highest finalized
+    /// block ever seen of it.
+    pub fn known_chain(data_dir: &Path) -> Option<([u8; 32], BlockNumber)> {
         let text = fs::read(data_dir.join("state.json")).ok()?;
         let kept: Kept = serde_json::from_slice(&text).ok()?;
-        data_encoding::HEXLOWER.decode(kept.genesis.as_bytes()).ok()?.try_into().ok()
+        let genesis = data_encoding::HEXLOWER.decode(kept.genesis.as_bytes()).ok()?;
+        Some((genesis.try_into().ok()?, kept.seen))
     }
 
     /// The highest finalized block ever seen.
@@ -118,7 +120,7 @@ mod tests {
         state.saw(5).unwrap();
         let state = State::open(dir.path(), &CHAIN, "node").unwrap();
         assert_eq!((state.seen(), state.is_new), (7, false));
-        assert_eq!(State::known_genesis(dir.path()), Some(CHAIN));
+        assert_eq!(State::known_chain(dir.path()), Some((CHAIN, 7)));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// The runtime that is called by the state of a block, and executes the block after it.
-    pub(crate) async fn runtime_at(&self, hash: Hash) -> Result<Arc<Runtime>, ConnectError> {
+    pub(crate) async fn runtime_at(&self, hash: Hash) -> Result<Arc<Runtime>, RuntimeError> {
         let version = self.rpc.state_get_runtime_version(Some(hash)).await?.spec_version;
         let known = self.runtimes().by_version.get(&version).cloned();
         match known {

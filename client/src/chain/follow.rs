@@ -100,6 +100,8 @@ impl Follower {
     fn withdraw(&self, endpoint: &Endpoint, lost: &Lost) {
         tracing::warn!(%endpoint, error = %lost, "no connection to the chain");
         self.shared.session.send_replace(None);
+        // The next chain node may have another.
+        self.shared.best.send_replace(None);
         self.shared.connection.send_modify(|connection| {
             if connection.endpoint.take().is_some() {
                 connection.since = SystemTime::now();

@@ -28,6 +28,8 @@ pub(super) struct Actor {
     pub(super) queue: Queue,
     pub(super) window: Window,
     recent: Recent,
+    /// The last block that was seen before this run.
+    seen: BlockNumber,
     pub(super) ledger: Ledger,
     /// The connection by which the ledger was last looked after; none before the first.
     session: Option<Arc<Session>>,
@@ -56,6 +58,7 @@ impl Actor {
     pub(super) fn new(
         chain: Chain,
         signer: Arc<AnySigner>,
+        seen: BlockNumber,
         inbox: mpsc::UnboundedReceiver<Item>,
         status: watch::Sender<SenderStatus>,
     ) -> Self {
@@ -68,6 +71,7 @@ impl Actor {
             queue: Queue::default(),
             window: Window::default(),
             recent: Recent::default(),
+            seen,
             ledger: Ledger::new(0, 0, 0),
             session: None,
             chain_number: 0,
@@ -131,6 +135,7 @@ impl Actor {
             self.resolve(item, Verdict::Refused(Refusal::ChainReplaced));
         }
         self.recent = Recent::default();
+        self.seen = 0;
     }
 
     /// Takes up a connection: its pool may have nothing of ours.
@@ -146,7 +151,7 @@ impl Actor {
         let pool_next = self.pool_next(session).await?;
         if self.session.is_none() {
             let next = self.nonce_at(session, finalized.hash).await?;
-            self.ledger = Ledger::new(finalized.number, next, best.number);
+            self.ledger = Ledger::new(finalized.number, next, best.number.max(self.seen));
             self.position = Position::default();
         }
         self.position.best = None;

@@ -41,8 +41,8 @@ impl Found {
     ) -> Result<Option<(Nonce, BlockNumber)>, ReadError> {
         let runtime = match session.runtime_at(block.parent).await.map_err(ReadError::from) {
             Ok(runtime) => runtime,
-            // The chain node has that state no more; runtimes seldom differ in this.
-            Err(ReadError::Rpc(subxt::rpcs::Error::User(_))) => session.runtime(),
+            // Runtimes seldom differ in this.
+            Err(error) if error.lasts() => session.runtime(),
             Err(error) => return Err(error),
         };
         let all = runtime.client.extrinsics().from_bytes(vec![self.bytes.clone()]).await;
@@ -64,19 +64,18 @@ fn birth(era: Era, number: BlockNumber) -> Option<BlockNumber> {
     periods.saturating_mul(period).saturating_add(phase).try_into().ok()
 }
 
-/// The block of that height, and its transactions.
+/// The block of that height, and its transactions; none where the chain node keeps it no more.
 pub(super) async fn transactions(
     session: &Session,
     number: BlockNumber,
-) -> Result<(Block, Vec<Found>), ReadError> {
-    let missing = || ReadError::Missing(format!("block {number}"));
+) -> Result<Option<(Block, Vec<Found>)>, ReadError> {
     let hash = session.rpc().chain_get_block_hash(Some(number.into())).await?;
-    let hash = hash.ok_or_else(missing)?;
-    let details = session.rpc().chain_get_block(Some(hash)).await?.ok_or_else(missing)?;
+    let hash = hash.ok_or_else(|| ReadError::Missing(format!("block {number}")))?;
+    let Some(details) = session.rpc().chain_get_block(Some(hash)).await? else { return Ok(None) };
     let block = Block { number, hash, parent: details.block.header.parent_hash };
     let all = (0..).zip(details.block.extrinsics);
     let found = all.map(|(index, bytes)| Found { hash: hash_of(&bytes.0), index, bytes: bytes.0 });
-    Ok((block, found.collect()))
+    Ok(Some((block, found.collect())))
 }
 
 /// The events of a block. Copies are cheap.

@@ -98,10 +98,25 @@ impl Actor {
             Delivery::Taken => self.offer_again(session, tip, next).await?,
             Delivery::Payment => self.give_up(next, Refusal::Payment),
             Delivery::Refused(words) => self.give_up(next, Refusal::Invalid(words)),
-            Delivery::Misfit(words) => self.sign_misfit_anew(session, tip, next, words),
+            Delivery::Misfit(words) => {
+                self.sign_misfit_anew(session, tip, next, words);
+                self.window.distrust(next);
+            }
+            Delivery::Closed(words) => self.let_others_by(tip, next, &words),
             _ => return Ok(()),
         }
         Ok(())
+    }
+
+    /// What the chain does not take now makes room for those after it, which else had to wait for its nonce.
+    fn let_others_by(&mut self, tip: Tip, nonce: Nonce, words: &str) {
+        if !self.window.get_mut(nonce).is_some_and(|flight| flight.item.counts_once()) {
+            return;
+        }
+        if let Some(flight) = self.window.remove(nonce) {
+            self.put_off(tip, flight.item, words);
+        }
+        self.window.distrust(nonce);
     }
 
     /// What is good and does not come into a block, the pool may have lost, with all that depends on it.
@@ -134,8 +149,15 @@ impl Actor {
 
     fn sign_expired_anew(&mut self, session: &Session, tip: Tip) {
         let soon = tip.best.number.saturating_add(1);
-        for nonce in self.window.expired(self.position.next, soon) {
-            self.sign_anew(session, tip, nonce);
+        let next = self.position.next;
+        for nonce in self.window.expired(next, soon).into_iter().rev() {
+            if nonce > self.window.free(next.max(self.position.pool_next)) {
+                // A lower one is free.
+                let expired = self.window.remove(nonce);
+                expired.into_iter().for_each(|flight| self.queue.put_back(flight.item));
+            } else {
+                self.sign_anew(session, tip, nonce);
+            }
         }
     }
 
@@ -298,7 +320,8 @@ impl Actor {
         self.queue.put_back(item);
     }
 
-    /// Where the queue had nothing for a nonce that the next ones wait for, the last one takes it.
+    /// Where the queue had nothing for a nonce that the next ones wait for, the last one takes it; but not one that is
+    /// paid for each time, as its former transaction may come to pass, too, until that expires.
     async fn close_gaps(&mut self, session: &Session, tip: Tip) -> Result<(), ReadError> {
         let next = self.position.next;
         while self.position.pool_next <= next {

@@ -79,6 +79,11 @@ impl Item {
         }
     }
 
+    /// Whether the chain takes it once, in however many transactions it is sent. Others are paid for each time.
+    pub(crate) fn counts_once(&self) -> bool {
+        self.subject.is_some()
+    }
+
     /// Whether it says the same as another.
     pub(crate) fn is(&self, identity: &[u8]) -> bool {
         self.identity.as_deref() == Some(identity)

@@ -23,7 +23,7 @@ pub(super) struct Ledger {
     next: Nonce,
     /// That block.
     block: BlockNumber,
-    /// The last block when this run began.
+    /// What is bound to no later block was signed before this run began.
     begun: BlockNumber,
     /// Nonces before this one were not all looked at.
     unseen: Nonce,
@@ -53,8 +53,8 @@ impl Ledger {
         found.is_some()
     }
 
-    /// Takes up a nonce of a transaction that this run did not sign. What is bound to no later block than the
-    /// one with which this run began was signed before it, wherever it has been since.
+    /// Takes up a nonce of a transaction that this run did not sign: a former run did, wherever it has been since,
+    /// or somebody else.
     fn note_signed(&mut self, nonce: Nonce, bound_to: BlockNumber) {
         if bound_to <= self.begun {
             self.ours.insert(nonce);
@@ -89,13 +89,14 @@ impl Actor {
         let next = self.nonce_at(session, at.hash).await?;
         if next > self.ledger.next {
             let from = self.ledger.from(at.number);
-            if from > self.ledger.block.saturating_add(1) {
-                // Ours may be among those that are not looked at.
-                self.ledger.unseen = next;
-            }
+            let mut all_seen = from == self.ledger.block.saturating_add(1);
             for number in from..=at.number {
-                self.look_at(session, number).await?;
+                all_seen &= self.look_at(session, number).await?;
                 self.ledger.block = number;
+            }
+            if !all_seen {
+                // Ours may be among those that were not looked at.
+                self.ledger.unseen = next;
             }
         }
         let foreign = self.ledger.close(at.number, next);
@@ -103,15 +104,23 @@ impl Actor {
             self.tell(|status| status.foreign_nonce_seen += foreign);
             tracing::warn!(foreign, "somebody else sends transactions with this key");
         }
+        let all_seen = self.ledger.unseen < next;
         for item in self.window.take_before(next) {
-            // Its nonce went to somebody else's transaction, which bars ours for ever.
-            self.queue.put_back(item);
+            if all_seen || item.counts_once() {
+                // Its nonce went to somebody else's transaction, which bars ours for ever.
+                self.queue.put_back(item);
+            } else {
+                self.resolve(item, Verdict::Refused(Refusal::Unknown));
+            }
         }
         Ok(foreign)
     }
 
-    async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<(), ReadError> {
-        let (block, all) = blocks::transactions(session, number).await?;
+    /// Settles what is in that block; false where the chain node keeps it no more.
+    async fn look_at(&mut self, session: &Session, number: BlockNumber) -> Result<bool, ReadError> {
+        let Some((block, all)) = blocks::transactions(session, number).await? else {
+            return Ok(false);
+        };
         let (found, others): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|transaction| self.ledger.sent.contains_key(&transaction.hash));
@@ -121,12 +130,11 @@ impl Actor {
             }
         }
         if found.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let events = match BlockEvents::read(session, block).await {
             Ok(events) => Some(events),
-            // The connection holds, so the chain node has that state no more.
-            Err(ReadError::Rpc(subxt::rpcs::Error::User(_))) => None,
+            Err(error) if error.lasts() => None,
             Err(error) => return Err(error),
         };
         for transaction in found {
@@ -140,7 +148,7 @@ impl Actor {
             self.ledger.note_found(&transaction.hash);
             self.resolve_transaction(transaction.hash, verdict);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn resolve_transaction(&mut self, hash: Hash, verdict: Verdict) {

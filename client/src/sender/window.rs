@@ -72,10 +72,11 @@ impl Window {
         free
     }
 
-    /// The last nonce in use, if something from `next` on lacks before it.
+    /// The last nonce in use of what counts once, if something from `next` on lacks before it.
     pub(super) fn beyond_gap(&self, next: Nonce) -> Option<Nonce> {
-        let (last, _) = self.flights.last_key_value()?;
-        (*last > self.free(next)).then_some(*last)
+        let free = self.free(next);
+        let mut beyond = self.flights.range(free..);
+        beyond.rfind(|(_, flight)| flight.item.counts_once()).map(|(nonce, _)| *nonce)
     }
 
     /// Whether one on that subject is in no block yet.
@@ -142,6 +143,15 @@ mod tests {
         assert_eq!(window.beyond_gap(9), None);
         assert_eq!(window.free(6), 6);
         assert_eq!(window.beyond_gap(6), Some(10));
+    }
+
+    #[test]
+    fn what_is_paid_for_each_time_fills_no_gap() {
+        let mut window = window(&[7, 9, 10]);
+        window.get_mut(10).unwrap().item.subject = None;
+        assert_eq!(window.beyond_gap(7), Some(9));
+        window.get_mut(9).unwrap().item.subject = None;
+        assert_eq!(window.beyond_gap(7), None);
     }
 
     #[test]

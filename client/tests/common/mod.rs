@@ -56,10 +56,15 @@ pub struct ChainNode {
 
 impl ChainNode {
     pub fn start(folder: &Path, port: u16) -> Self {
+        Self::start_with(folder, port, &[])
+    }
+
+    pub fn start_with(folder: &Path, port: u16, options: &[&str]) -> Self {
         let mut process = Command::new(program())
             .args(["--dev", "--port", "0", "--no-prometheus", "--no-telemetry"])
             .args(["--rpc-port", &port.to_string(), "--base-path"])
             .arg(folder)
+            .args(options)
             .env("TMPDIR", folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -98,13 +98,15 @@ pub async fn run(settings: Settings, accept_loss: bool) -> Result<(), RunError> 
         tokio::spawn(server.serve(board.clone(), metrics.clone(), stop.clone()));
     }
     notify::start(&board, &stop);
-    let genesis = settings.chain.genesis.or_else(|| State::known_genesis(data_dir));
+    let (known, seen) = State::known_chain(data_dir).unzip();
+    let genesis = settings.chain.genesis.or(known);
     let chain = Chain::start(ChainOptions {
         genesis: genesis.map(Into::into),
         ..ChainOptions::new(&settings.chain.endpoints)
     })?;
     tokio::spawn(publish_connection(chain.clone(), board.clone(), metrics.clone()));
-    let signer = Signer::start(chain.clone(), settings.node_id.clone(), &settings.key.file)?;
+    let node_id = settings.node_id.clone();
+    let signer = Signer::start(chain.clone(), node_id, &settings.key.file, seen.unwrap_or(0))?;
     let signer = Arc::new(signer);
     tracing::info!(worker = signer.now().address, "waiting for the chain and for libvirt");
     let Some(genesis) = until(&stop, ready(&chain, &board)).await else { return Ok(()) };
