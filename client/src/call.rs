@@ -35,6 +35,8 @@ pub(crate) struct Binding {
     /// The block after which it is good, for [`LIFE`] blocks.
     pub(crate) number: BlockNumber,
     pub(crate) hash: Hash,
+    /// The tip, in the smallest unit: it comes before another with the same nonce. What is free stays so.
+    pub(crate) tip: u8,
 }
 
 /// A transaction's bytes.
@@ -108,6 +110,7 @@ fn sign_payload(
 ) -> Result<Vec<u8>, ExtrinsicError> {
     let params = DefaultExtrinsicParamsBuilder::new()
         .nonce(binding.nonce.into())
+        .tip(binding.tip.into())
         .mortal_from_unchecked(LIFE.into(), binding.number.into(), binding.hash)
         .build();
     let mut signable = client.tx().create_signable_offline(payload, params)?;

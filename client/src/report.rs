@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn every_report_is_a_call_of_the_runtime() {
         let (runtime, key) = (committed(Hash::zero()), WorkerKey::from_uri("//Alice").unwrap());
-        let binding = Binding { nonce: 4, number: 100, hash: Hash::repeat_byte(9) };
+        let binding = Binding { nonce: 4, number: 100, hash: Hash::repeat_byte(9), tip: 0 };
         let metrics = NodeMetricsData { miner_id: node(), ..Default::default() };
         let reports = [heartbeat(None), heartbeat(Some(metrics)), access(), claim(), working()];
         let others = [launched(), failed("why"), lost(), operation_failed()];

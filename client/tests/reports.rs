@@ -15,7 +15,11 @@ use quarry_primitives::{
     request::{FailureKind, OperationKind, VmAccess},
     BlockNumber, Hash, RequestId,
 };
-use subxt::config::DefaultExtrinsicParamsBuilder;
+use std::{collections::BTreeMap, time::Duration};
+use subxt::{
+    config::DefaultExtrinsicParamsBuilder,
+    rpcs::{rpc_params, RpcClient},
+};
 
 fn vm_access(job_id: &str) -> VmAccess {
     let job_id = job_id.try_into().unwrap();
@@ -294,4 +298,46 @@ async fn a_tenants_mistake_has_its_name(market: &Market) {
     let transfer = bindings::tx().balances().transfer_allow_death(receiver, 1);
     let error = soon("a refusal", pauper.submit(transfer)).await.err().unwrap();
     assert!(error.to_string().contains("cannot pay"), "{error}");
+}
+
+/// Chain nodes send each other a transaction once, and drop those behind one that is not good any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_nearest_chain_node_still_has_gets_into_a_block() {
+    let folders = (temporary(), temporary());
+    let maker = ChainNode::start_with(folders.0.path(), 0, &["--rpc-methods", "unsafe"]);
+    let rpc = RpcClient::from_insecure_url(maker.url()).await.unwrap();
+    let addresses: Vec<String> =
+        rpc.request("system_localListenAddresses", rpc_params![]).await.unwrap();
+    let address =
+        addresses.iter().find(|address| address.starts_with("/ip4/127.0.0.1/tcp/")).unwrap();
+    let nearest = ChainNode::follow(folders.1.path(), address);
+    let market = Market::open(ChainOptions::new([maker.url()]), "alpha").await;
+    let near = Chain::start(ChainOptions::new([nearest.url()])).unwrap();
+    let reports = Reports::spawn(near.clone(), market.worker.clone(), market.node_id.clone(), 0);
+    assert!(is_finalized(&send(&reports, heartbeat(&market, false)).await));
+    let request_id = market.rent(1).await[0];
+    let report = launched(request_id, generation_of(&market, request_id).await);
+
+    // Just after a block, so that there is time until the next one.
+    let mut best = near.best();
+    best.borrow_and_update();
+    soon("a block", best.changed()).await.unwrap();
+    let outcome = reports.send(report);
+    let dropped = async {
+        loop {
+            let pool: Vec<String> =
+                rpc.request("author_pendingExtrinsics", rpc_params![]).await.unwrap();
+            if let Some(transaction) = pool.first() {
+                let which = [BTreeMap::from([("extrinsic", transaction)])];
+                let gone: Vec<Hash> =
+                    rpc.request("author_removeExtrinsic", rpc_params![which]).await.unwrap();
+                return gone.len();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(soon("the transaction at who makes blocks", dropped).await, 1);
+    assert!(is_finalized(&soon("the report", outcome).await));
+    let worker = market.now().account(&market.worker.public()).await.unwrap().unwrap();
+    assert_eq!((worker.free, worker.nonce), (0, 2));
 }

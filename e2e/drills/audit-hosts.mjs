@@ -41,8 +41,10 @@ export function hostDifferences(chain, lives, hosts) {
 }
 
 function differencesOf({ requests }, lives, host, addressOf) {
-  const wanted = new Map(requests.filter(({ is_assigned: is, miner_id: node }) => is && node === host.id)
-    .map((request) => [lives.get(request.request_id)?.assignments.at(-1)?.name, request]));
+  const wanted = new Map(requests.filter(({ is_assigned: is, miner_id: node }) => is && node === host.id).map((request) => {
+    const { name, unfinished = [] } = lives.get(request.request_id)?.assignments.at(-1) ?? {};
+    return [name, { ...request, mayBeGrown: unfinished.includes('resize') }];
+  }));
   const [domains, folders] = [host.domains, host.folders].map((list) => new Map(list.map((entry) => [entry.name, entry])));
   return [
     ...[...domains.keys()].filter((name) => !wanted.has(name)).map((name) => `${host.id} has domain ${name} (${domains.get(name).state}), which the chain does not want there`),
@@ -53,7 +55,7 @@ function differencesOf({ requests }, lives, host, addressOf) {
 }
 
 function differencesOfVm(host, name, request, domain, folder, addressOf) {
-  const { request_id: id, status, resources, generation, operation } = request;
+  const { request_id: id, status, resources, generation, operation, mayBeGrown } = request;
   const what = `request ${id}, ${status}`;
   if (!domain) return [`${host} has no domain ${name} of ${what}`];
   if (!folder?.disk) return [`${host} has no disk of ${name} of ${what}`];
@@ -64,7 +66,8 @@ function differencesOfVm(host, name, request, domain, folder, addressOf) {
     [domain.tag.node === host && domain.tag.request === String(id), `its domain is tagged for request ${domain.tag.request} of ${domain.tag.node}`],
     [Number(domain.tag.generation) <= generation, `its domain is at generation ${domain.tag.generation}, above the chain's ${generation}`],
     [domain.vcpus === resources.vcpus && domain.memoryMib === resources.memory_mib, `its domain has ${domain.vcpus} vCPUs and ${domain.memoryMib} MiB, not ${resources.vcpus} and ${resources.memory_mib}`],
-    [manifest.shape.disk_gib === resources.disk_gib, `its disk has ${manifest.shape.disk_gib} GiB, not ${resources.disk_gib}`],
+    // What was given up may have been done, and a disk does not shrink.
+    [manifest.shape.disk_gib === resources.disk_gib || (mayBeGrown && manifest.shape.disk_gib > resources.disk_gib), `its disk has ${manifest.shape.disk_gib} GiB, not ${resources.disk_gib}`],
     [(manifest.shape.address ?? null) === address, `its seed gives it address ${manifest.shape.address}, not ${address}`],
     [domain.filtered.length === 0 || domain.filtered.includes(address ?? manifest.private_address), `its filter lets it have ${domain.filtered}, not ${address ?? manifest.private_address}`],
     [manifest.orphan_since === null, 'it is marked as an orphan'],

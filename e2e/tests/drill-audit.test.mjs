@@ -76,6 +76,19 @@ async function audits(t) {
       assert.deepEqual(differencesIn(copy).filter((line) => /was asked for at most/.test(line)), []);
     });
 
+    await step('takes a disk for grown where that was asked for and given up', () => {
+      const copy = structuredClone(sound);
+      const [{ name, manifest }] = copy.hosts[0].folders;
+      manifest.shape.disk_gib += 1;
+      const told = () => differencesIn(copy).filter((line) => /its disk has/.test(line)).length;
+      assert.equal(told(), 1);
+      const [own] = [...copy.lives.values()].flatMap(({ assignments }) => assignments).filter((assignment) => assignment.name === name);
+      own.unfinished.push('resize');
+      assert.equal(told(), 0);
+      manifest.shape.disk_gib -= 2;
+      assert.equal(told(), 1);
+    });
+
     await step('names what somebody does on the host', async () => {
       const nameOf = async (id) => (await host.domains()).find(({ name }) => name.startsWith(`quarry-${id}-`)).name;
       const [first, fourth] = [await nameOf(ids.first), await nameOf(ids.fourth)];

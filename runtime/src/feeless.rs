@@ -6,18 +6,19 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::fmt;
 use frame_support::{
-    dispatch::{CheckIfFeeless, DispatchResult},
+    dispatch::{CheckIfFeeless, DispatchInfo, DispatchResult, PostDispatchInfo},
     pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
     traits::Contains,
     weights::Weight,
 };
 use frame_system::pallet_prelude::OriginFor;
 use pallet_skip_feeless_payment::{Intermediate, SkipCheckIfFeeless};
+use pallet_transaction_payment::{ChargeTransactionPayment, OnChargeTransaction};
 use scale_info::{StaticTypeInfo, TypeInfo};
 use sp_runtime::{
     traits::{
-        DispatchInfoOf, DispatchOriginOf, Implication, PostDispatchInfoOf, TransactionExtension,
-        TransactionExtensionMetadata, ValidateResult,
+        DispatchInfoOf, DispatchOriginOf, Dispatchable, Implication, PostDispatchInfoOf,
+        TransactionExtension, TransactionExtensionMetadata, UniqueSaturatedInto, ValidateResult,
     },
     transaction_validity::TransactionPriority,
 };
@@ -27,6 +28,28 @@ use sp_runtime::{
 /// tip of a few thousand QRY reaches the type's highest value. Half of that leaves room for what
 /// other extensions add.
 pub const FEELESS_PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
+
+/// How far a tip raises a feeless transaction above others. It is not charged. A chain node keeps what it took until
+/// that expires, and does not send it to others twice, even where they dropped it: by its tip another with the same
+/// nonce takes its place.
+const MOST_RAISED: TransactionPriority = 255;
+
+/// What charges a fee, and may charge a tip above it.
+pub trait Tipped {
+    /// The tip, or as much of it as fits.
+    fn tipped(&self) -> u64;
+}
+
+impl<T: pallet_transaction_payment::Config> Tipped for ChargeTransactionPayment<T>
+where
+    T::RuntimeCall: Dispatchable<Info = DispatchInfo, PostInfo = PostDispatchInfo>,
+    <T::OnChargeTransaction as OnChargeTransaction<T>>::Balance:
+        From<u64> + Send + Sync + UniqueSaturatedInto<u64>,
+{
+    fn tipped(&self) -> u64 {
+        self.tip().unique_saturated_into()
+    }
+}
 
 /// What a feeless transaction is about. The pool keeps one on each subject: it judges every transaction by
 /// the state of the last block, by which a thousand heartbeats of one node are all due, and would throw out
@@ -121,7 +144,7 @@ impl<T, S> TransactionExtension<T::RuntimeCall> for FeelessPriority<T, S>
 where
     T: pallet_skip_feeless_payment::Config + Send + Sync,
     T::RuntimeCall: CheckIfFeeless<Origin = OriginFor<T>> + Subject,
-    S: TransactionExtension<T::RuntimeCall>,
+    S: TransactionExtension<T::RuntimeCall> + Tipped,
 {
     type Implicit = S::Implicit;
     type Pre = <SkipCheckIfFeeless<T, S> as TransactionExtension<T::RuntimeCall>>::Pre;
@@ -151,6 +174,7 @@ where
         inherited_implication: &impl Implication,
         source: TransactionSource,
     ) -> ValidateResult<Self::Val, T::RuntimeCall> {
+        let raised = self.0 .0.tipped().min(MOST_RAISED);
         let (mut validity, val, origin) = self.0.validate(
             origin,
             call,
@@ -167,7 +191,7 @@ where
             }
             Intermediate::Skip(_) => {
                 validity.provides.push(("feeless", call.subject()).encode());
-                FEELESS_PRIORITY
+                FEELESS_PRIORITY.saturating_add(raised)
             }
             Intermediate::Apply(_) => validity.priority.min(FEELESS_PRIORITY - 1),
         };

@@ -40,10 +40,10 @@ struct Tip {
 }
 
 impl Tip {
-    fn binding(&self, nonce: Nonce) -> Binding {
+    fn binding(&self, nonce: Nonce, tip: u8) -> Binding {
         let behind = self.best.number.saturating_sub(self.finalized.number);
         let block = if behind > MOST_BEHIND { self.best } else { self.finalized };
-        Binding { nonce, number: block.number, hash: block.hash }
+        Binding { nonce, number: block.number, hash: block.hash, tip }
     }
 }
 
@@ -132,6 +132,8 @@ impl Actor {
             Delivery::Known | Delivery::Occupied if !stuck_for.is_multiple_of(STUCK) => {}
             Delivery::Taken => self.window.distrust(nonce.saturating_add(1)),
             _ => {
+                // The pool has what the others dropped, and does not send it to them again.
+                flight.item.raised = flight.item.raised.saturating_add(1);
                 self.sign_anew(session, tip, nonce);
                 self.window.distrust(nonce);
             }
@@ -187,7 +189,11 @@ impl Actor {
         nonce: Nonce,
         mut item: Item,
     ) -> Option<Flight> {
-        match item.call.sign(&session.runtime(), tip.binding(nonce), self.signer.as_ref()) {
+        match item.call.sign(
+            &session.runtime(),
+            tip.binding(nonce, item.raised),
+            self.signer.as_ref(),
+        ) {
             Ok(signed) => {
                 self.ledger.note_sent(signed.hash, nonce, signed.expires);
                 item.transactions.push(signed.hash);

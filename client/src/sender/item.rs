@@ -46,6 +46,8 @@ pub(crate) struct Item {
     pub(crate) waiting: Vec<oneshot::Sender<Verdict>>,
     /// The hashes of all transactions that it was made into: any of them may come into a block.
     pub(crate) transactions: Vec<Hash>,
+    /// How often it was signed anew as no block took it.
+    pub(crate) raised: u8,
     /// How many signatures in a row the chain took for wrong.
     pub(crate) misfits: u32,
     /// The block before which it is not tried again.
@@ -66,6 +68,7 @@ impl Item {
             lasts: false,
             waiting: Vec::new(),
             transactions: Vec::new(),
+            raised: 0,
             misfits: 0,
             not_before: 0,
             waits: 0,

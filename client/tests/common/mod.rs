@@ -60,8 +60,17 @@ impl ChainNode {
     }
 
     pub fn start_with(folder: &Path, port: u16, options: &[&str]) -> Self {
+        Self::spawn(folder, port, &[&["--dev"], options].concat())
+    }
+
+    /// One that makes no blocks, and takes those of a peer.
+    pub fn follow(folder: &Path, peer: &str) -> Self {
+        Self::spawn(folder, 0, &["--chain", "dev", "--bootnodes", peer])
+    }
+
+    fn spawn(folder: &Path, port: u16, options: &[&str]) -> Self {
         let mut process = Command::new(program())
-            .args(["--dev", "--port", "0", "--no-prometheus", "--no-telemetry"])
+            .args(["--port", "0", "--no-prometheus", "--no-telemetry"])
             .args(["--rpc-port", &port.to_string(), "--base-path"])
             .arg(folder)
             .args(options)

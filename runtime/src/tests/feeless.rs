@@ -1,6 +1,6 @@
 //! The extension in a small runtime of its own, whose only free call is free when its argument says so.
 
-use crate::feeless::{FeelessPriority, Subject};
+use crate::feeless::{FeelessPriority, Subject, FEELESS_PRIORITY};
 use codec::{Decode, Encode};
 use frame_support::{
     assert_ok, construct_runtime, derive_impl,
@@ -146,8 +146,12 @@ fn ours(tip: Balance) -> FeelessPriority<Mock, Charge> {
 }
 
 fn apply(who: u64, call: RuntimeCall) -> DispatchResultWithPostInfo {
+    apply_with_tip(0, who, call)
+}
+
+fn apply_with_tip(tip: Balance, who: u64, call: RuntimeCall) -> DispatchResultWithPostInfo {
     let info = call.get_dispatch_info();
-    ours(0)
+    ours(tip)
         .dispatch_transaction(Some(who).into(), call, &info, LENGTH, 0)
         .expect("the transaction is valid")
 }
@@ -159,6 +163,19 @@ fn a_free_report_comes_before_the_transfer_with_the_largest_tip() {
         assert_eq!(priority(Charge::from(tip), TENANT, transfer()), Ok(TransactionPriority::MAX));
         let report = priority(ours(0), WORKER, report(true)).unwrap();
         assert!(report > priority(ours(tip), TENANT, transfer()).unwrap());
+    });
+}
+
+#[test]
+fn a_tip_raises_a_free_report_a_little_and_is_not_charged() {
+    chain().execute_with(|| {
+        let raised = |tip| priority(ours(tip), WORKER, report(true)).unwrap() - FEELESS_PRIORITY;
+        for (tip, by) in [(0, 0), (1, 1), (2, 2), (255, 255), (256, 255), (ALL, 255)] {
+            assert_eq!(raised(tip), by);
+        }
+        assert_ok!(apply_with_tip(ALL, WORKER, report(true)));
+        assert_ok!(apply_with_tip(QRY, TENANT, report(true)));
+        assert_eq!(Balances::free_balance(TENANT), ALL);
     });
 }
 
