@@ -97,11 +97,11 @@ export class LoadDriver {
     });
     try {
       await this.#rent();
-      await until('all launches are reported', (seen) => {
+      await until('all launches are reported', async (seen) => {
         if (failure) throw failure;
-        seen(`${this.#reported.size} of ${this.#options.requests}`);
+        seen(`${this.#reported.size} of ${this.#options.requests}; the chain was asked for ${await this.#api.query.compute.nextRequestId()}`);
         return this.#reported.size === this.#options.requests && !busy;
-      }, { within: 300 * SECONDS });
+      }, { within: 300 * SECONDS, every: 1 * SECONDS });
       this.#over = true;
       this.endedAt = (await this.#api.query.liveBlocks.count()).toNumber();
       await this.#isTaken();
