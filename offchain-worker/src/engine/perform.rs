@@ -255,6 +255,11 @@ impl Engine {
         self.ensure_filter().map_err(ActionError::NoFilter)?;
         let place = self.place(item, manifest.private_address)?;
         let filter = self.settings.network.filter && self.filters;
+        let defined = Some(shape(item));
+        if manifest.defined.is_some() && manifest.defined != defined {
+            // Until that is noted again nobody knows which of the two it is: it may end in between, on a full disk too.
+            self.change(uuid, |manifest| manifest.defined = None)?;
+        }
         self.hypervisor.define(&DomainSpec {
             uuid,
             name: manifest.name(),
@@ -272,7 +277,6 @@ impl Engine {
             filter: filter.then(|| self.filter_name.clone()),
         })?;
         crash::point("in", "define");
-        let defined = Some(shape(item));
         match manifest.defined == defined {
             true => Ok(()),
             false => self.change(uuid, |manifest| manifest.defined = defined),
