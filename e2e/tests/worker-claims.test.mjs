@@ -109,6 +109,14 @@ describe('an open request', { concurrency: true }, () => {
     assert.equal(await market.status(open), 'Pending');
     assert.deepEqual([claimsOf(open), market.images.requestsOf(path)], [[], []]);
     assert.deepEqual(await statesOf(nodes.shy.libvirtd), ['running']);
+
+    const accepts = (yes) => market.do(nodes.shy.miner, market.api.tx.registry.setMinerAccepting('shy', yes));
+    await accepts(false);
+    const waits = await market.rent(shunned, { on: nodes.shy });
+    assert.equal(await market.status(waits), 'Pending');
+    await accepts(true);
+    await market.untilStatus(waits, 'Running', { within: CLAIM_WITHIN });
+    assert.equal(await market.status(open), 'Pending');
   });
 
   test('for what another one took is claimed when that is given back', async () => {

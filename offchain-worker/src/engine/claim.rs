@@ -1,4 +1,5 @@
-//! Open requests: claimed when all that their launch needs is here, and not by all nodes at once.
+//! Open requests: claimed when all that their launch needs is here, and not by all nodes at once. Those that wait for
+//! this node by name are claimed whatever the settings say of others.
 
 use super::{fetch::wanted, Engine};
 use crate::metrics;
@@ -42,6 +43,8 @@ enum ClaimError {
     NoUserData,
     #[error("this host has no network for it: set network.{0} in the config")]
     NoNetwork(&'static str),
+    #[error("it names another node or none, and the settings do not want it")]
+    Unwanted,
     #[error("it is not open to this node any more")]
     Gone,
     #[error("the chain gave it to somebody else, or took it back")]
@@ -54,9 +57,6 @@ type Known = HashMap<RequestId, super::Time>;
 impl Engine {
     /// Claims until it is told to stop.
     pub(super) async fn claim(self: Arc<Self>, stop: CancellationToken) {
-        if !self.settings.claims.enabled {
-            return;
-        }
         let mut finalized = self.chain.finalized();
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let mut known = Known::new();
@@ -77,9 +77,12 @@ impl Engine {
     }
 
     async fn open_requests(&self, hash: Hash) -> Result<Vec<OpenRequest>, ReadError> {
-        let mut open = self.chain.at(hash).open_for(&self.settings.node_id).await?;
-        open.retain(|request| request.price >= self.settings.claims.min_price);
-        Ok(open)
+        self.chain.at(hash).open_for(&self.settings.node_id).await
+    }
+
+    fn wants(&self, request: &OpenRequest) -> bool {
+        let claims = &self.settings.claims;
+        claims.enabled && request.price >= claims.min_price
     }
 
     fn consider(
@@ -102,6 +105,9 @@ impl Engine {
                 let id = request.request_id;
                 match engine.try_claim(request).await {
                     Ok(()) => tracing::info!(request = %id, "claimed"),
+                    Err(error @ ClaimError::Unwanted) => {
+                        tracing::debug!(request = %id, %error, "not claimed");
+                    }
                     Err(error) => tracing::info!(request = %id, %error, "not claimed"),
                 }
             });
@@ -110,6 +116,9 @@ impl Engine {
 
     async fn try_claim(&self, request: OpenRequest) -> Result<(), ClaimError> {
         let id = request.request_id;
+        if !self.wants(&request) && !self.is_named_by(id).await? {
+            return Err(ClaimError::Unwanted);
+        }
         let wait = rand::thread_rng().gen_range(Duration::ZERO..UP_TO);
         sleep(wait).await;
         // Held until the claim is decided, so that the store does not drop it meanwhile.
@@ -130,6 +139,14 @@ impl Engine {
                 Err(ClaimError::Late)
             }
         }
+    }
+
+    /// Whether the request waits for this node and no other.
+    async fn is_named_by(&self, id: RequestId) -> Result<bool, ClaimError> {
+        let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
+        let vm = self.chain.at(latest.block.hash).vm(id).await?.ok_or(ClaimError::Gone)?;
+        // It is open to this node, so that the node that it names is this one.
+        Ok(vm.request.named_node)
     }
 
     async fn provide(&self, request: &OpenRequest) -> Result<Held, ClaimError> {
