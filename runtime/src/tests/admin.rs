@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::{Balances, Runtime};
-use sp_runtime::{
-    traits::{BadOrigin, Dispatchable},
-    DispatchError,
-};
+use sp_runtime::traits::BadOrigin;
 
 type SystemCall = frame_system::Call<Runtime>;
 type BalancesCall = pallet_balances::Call<Runtime>;
@@ -42,13 +39,9 @@ fn the_admins_calls_are_refused_from_anyone_else() {
     dev_chain().execute_with(|| {
         let before = Balances::free_balance(alice());
         for call in the_admins() {
-            let refused = call.clone().dispatch(RuntimeOrigin::signed(bob())).map(|_| ());
-            let error = refused.map_err(|refusal| refusal.error);
-            assert_eq!(error, Err(DispatchError::from(BadOrigin)), "{call:?}");
-            let through = Box::new(call);
-            let refused = Sudo::sudo(RuntimeOrigin::signed(bob()), through).map(|_| ());
-            let error = refused.map_err(|refusal| refusal.error);
-            assert_eq!(error, Err(pallet_sudo::Error::<Runtime>::RequireSudo.into()));
+            assert_eq!(by_bob(call.clone()), Err(BadOrigin.into()), "{call:?}");
+            let refusal = pallet_sudo::Error::<Runtime>::RequireSudo.into();
+            assert_eq!(by_bob(sudo(call)), Err(refusal));
         }
         assert_eq!(Balances::free_balance(alice()), before);
     });

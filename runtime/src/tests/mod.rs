@@ -20,7 +20,7 @@ use crate::{
 use frame_support::{assert_ok, genesis_builder_helper::build_state};
 use sp_genesis_builder::DEV_RUNTIME_PRESET;
 use sp_keyring::Sr25519Keyring;
-use sp_runtime::DispatchResult;
+use sp_runtime::{traits::Dispatchable, DispatchResult};
 
 /// The state of a chain just started from a preset, at block 1.
 fn chain_from(name: &str) -> sp_io::TestExternalities {
@@ -76,4 +76,14 @@ fn as_admin(call: impl Into<RuntimeCall>) -> DispatchResult {
             _ => None,
         })
         .expect("the admin's call ran")
+}
+
+fn sudo(call: impl Into<RuntimeCall>) -> RuntimeCall {
+    pallet_sudo::Call::sudo { call: Box::new(call.into()) }.into()
+}
+
+/// What comes of a call that Bob signs.
+fn by_bob(call: impl Into<RuntimeCall>) -> DispatchResult {
+    let outcome = call.into().dispatch(RuntimeOrigin::signed(bob()));
+    outcome.map(|_| ()).map_err(|refusal| refusal.error)
 }

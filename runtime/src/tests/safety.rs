@@ -11,7 +11,7 @@ use pallet_migrations::{ActiveCursor, Cursor, MigrationCursor};
 use pallet_safe_mode::EnteredUntil;
 use pallet_tx_pause::RuntimeCallNameOf;
 use quarry_primitives::{BlockNumber, QRY};
-use sp_runtime::traits::{BadOrigin, Dispatchable};
+use sp_runtime::traits::BadOrigin;
 
 type SafeModeCall = pallet_safe_mode::Call<Runtime>;
 type SafeModeError = pallet_safe_mode::Error<Runtime>;
@@ -24,16 +24,6 @@ fn transfer() -> RuntimeCall {
 
 fn remark() -> RuntimeCall {
     frame_system::Call::remark_with_event { remark: vec![1] }.into()
-}
-
-fn sudo(call: impl Into<RuntimeCall>) -> RuntimeCall {
-    pallet_sudo::Call::sudo { call: Box::new(call.into()) }.into()
-}
-
-/// What comes of a call that Bob signs.
-fn by_bob(call: impl Into<RuntimeCall>) -> DispatchResult {
-    let outcome = call.into().dispatch(RuntimeOrigin::signed(bob()));
-    outcome.map(|_| ()).map_err(|refusal| refusal.error)
 }
 
 fn closed() -> DispatchResult {
