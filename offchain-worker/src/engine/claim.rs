@@ -7,7 +7,7 @@ use quarry_client::{Outcome, ReadError, Report};
 use quarry_images::{FetchError, Held};
 use quarry_primitives::{
     api::OpenRequest,
-    request::{IpWish, RequestId},
+    request::{ComputeRequest, IpWish, RequestId},
     Hash,
 };
 use rand::Rng;
@@ -116,7 +116,8 @@ impl Engine {
 
     async fn try_claim(&self, request: OpenRequest) -> Result<(), ClaimError> {
         let id = request.request_id;
-        if !self.wants(&request) && !self.is_named_by(id).await? {
+        // It is open to this node, so that a node that it names is this one.
+        if !self.wants(&request) && !self.asked(id).await?.named_node {
             return Err(ClaimError::Unwanted);
         }
         let wait = rand::thread_rng().gen_range(Duration::ZERO..UP_TO);
@@ -141,18 +142,15 @@ impl Engine {
         }
     }
 
-    /// Whether the request waits for this node and no other.
-    async fn is_named_by(&self, id: RequestId) -> Result<bool, ClaimError> {
+    /// What the tenant asked for.
+    async fn asked(&self, id: RequestId) -> Result<ComputeRequest, ClaimError> {
         let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
-        let vm = self.chain.at(latest.block.hash).vm(id).await?.ok_or(ClaimError::Gone)?;
-        // It is open to this node, so that the node that it names is this one.
-        Ok(vm.request.named_node)
+        let vm = self.chain.at(latest.block.hash).vm(id).await?;
+        Ok(vm.ok_or(ClaimError::Gone)?.request)
     }
 
     async fn provide(&self, request: &OpenRequest) -> Result<Held, ClaimError> {
-        let latest = self.chain.finalized().borrow().ok_or(ClaimError::Gone)?;
-        let vm = self.chain.at(latest.block.hash).vm(request.request_id).await?;
-        let asked = vm.ok_or(ClaimError::Gone)?.request;
+        let asked = self.asked(request.request_id).await?;
         self.can_plug_in(asked.ip)?;
         if let Some(cid) = asked.cloud_init_cid.as_ref().and_then(|cid| cid.as_str()) {
             // A tenant may name what nobody serves: the node that claimed it would pay for the failure,
