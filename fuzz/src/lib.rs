@@ -74,7 +74,7 @@ fn read(corpus: &Path) -> Vec<File> {
     files
 }
 
-/// Judges each file of a corpus.
+/// Judges each file of a corpus, whose folder may be relative to the package: tests run there.
 pub fn each_file(corpus: &Path, judge: impl Fn(&[u8]) -> Fate) {
     let watch = Watch::new(corpus);
     for (name, input) in read(corpus) {

@@ -16,7 +16,7 @@ use std::{
 };
 
 fn corpus() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/setup"))
+    Path::new("tests/corpus/setup")
 }
 
 fn host_key() -> &'static HostKey {

@@ -16,7 +16,7 @@ use std::{
 };
 
 fn corpus() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/qcow2"))
+    Path::new("tests/corpus/qcow2")
 }
 
 /// Looks at a file as the worker does, and holds what is taken against the bytes themselves.

@@ -3,11 +3,11 @@
 use super::*;
 use proptest::prelude::*;
 use serde_json::{json, Value};
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 /// What polkadot.js wrote: see make.mjs there.
 fn fixture(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../e2e/fixtures/keyring");
+    let folder = Path::new("../../e2e/fixtures/keyring");
     fs::read_to_string(folder.join(name).with_extension("json")).unwrap()
 }
 

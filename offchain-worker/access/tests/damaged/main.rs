@@ -110,7 +110,7 @@ impl Bench {
 }
 
 fn corpus(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
+    Path::new("tests/corpus").join(name)
 }
 
 #[test]
