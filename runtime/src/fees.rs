@@ -9,10 +9,7 @@ use frame_support::{
 };
 use pallet_transaction_payment::{FungibleAdapter, Multiplier, TargetedFeeAdjustment};
 use quarry_primitives::{MICRO_QRY, MILLI_QRY};
-use sp_runtime::{
-    traits::{AccountIdConversion, Bounded},
-    FixedPointNumber, Perquintill,
-};
+use sp_runtime::{traits::AccountIdConversion, FixedPointNumber, Perquintill};
 
 /// Derives the treasury's account.
 pub const TREASURY_ID: PalletId = PalletId(*b"qry/trsy");
@@ -33,8 +30,8 @@ parameter_types! {
     pub AdjustmentSpeed: Multiplier = Multiplier::saturating_from_rational(4, 10_000);
     /// A quiet chain charges the plain price.
     pub LowestMultiplier: Multiplier = Multiplier::from_u32(1);
-    /// No bound but the number's own.
-    pub HighestMultiplier: Multiplier = Bounded::max_value();
+    /// Free reports fill blocks too, and no fee deters them: they must not price out all others.
+    pub HighestMultiplier: Multiplier = Multiplier::from_u32(100);
 }
 
 /// A second of a validator's time costs one QRY.

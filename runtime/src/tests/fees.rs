@@ -146,6 +146,12 @@ fn full_blocks_raise_the_fees_and_quiet_ones_lower_them_to_the_plain_price() {
 }
 
 #[test]
+fn blocks_that_stay_full_of_free_reports_do_not_price_out_all_others() {
+    let highest = Multiplier::from_u32(100);
+    assert_eq!(after_block(100, highest), highest);
+}
+
+#[test]
 fn a_block_of_bytes_costs_about_what_a_block_of_work_does() {
     dev_chain().execute_with(|| {
         use frame_support::dispatch::DispatchClass::Normal;
