@@ -74,4 +74,7 @@ pub trait NodeRegistry {
 pub trait Tenancy {
     /// Whether the node's own pool has no address.
     fn pool_is_empty(node_id: &NodeId) -> bool;
+
+    /// The node's name is free: forgets its pool, which is empty.
+    fn forget_pool(node_id: &NodeId);
 }

@@ -311,6 +311,10 @@ impl<T: Config> Tenancy for Pallet<T> {
     fn pool_is_empty(node_id: &NodeId) -> bool {
         IpPools::<T>::get(PoolId::Node(node_id.clone())).is_none_or(|pool| pool.total == 0)
     }
+
+    fn forget_pool(node_id: &NodeId) {
+        IpPools::<T>::remove(PoolId::Node(node_id.clone()));
+    }
 }
 
 /// Whether the address is one that a guest in that network can have.

@@ -59,8 +59,9 @@ impl<T: Config> Pallet<T> {
         let node = Self::existing(&node_id)?;
         let leaves_at = node.leaves_at.ok_or(Error::<T>::NodeNotLeaving)?;
         ensure!(Self::now() >= leaves_at, Error::<T>::UnbondingNotOver);
-        // Whoever takes the name next must not get addresses with it.
+        // Whoever takes the name next must get neither addresses nor a network with it.
         ensure!(T::Tenancy::pool_is_empty(&node_id), Error::<T>::PoolNotEmpty);
+        T::Tenancy::forget_pool(&node_id);
         Self::release_bond(&node.owner, node.bond)?;
         Nodes::<T>::remove(&node_id);
         NodesByOwner::<T>::remove(&node.owner, &node_id);

@@ -71,6 +71,7 @@ impl pallet_balances::Config for Test {
 parameter_types! {
     pub storage LiveBlock: u32 = 1;
     pub storage NodesWithAddresses: Vec<NodeId> = vec![];
+    pub storage ForgottenPools: Vec<NodeId> = vec![];
     pub static BondPerVcpu: Balance = 100;
     pub static HeartbeatEvery: u32 = 3;
     pub const Unbonding: u32 = 1_000;
@@ -96,6 +97,10 @@ pub struct Pools;
 impl Tenancy for Pools {
     fn pool_is_empty(node_id: &NodeId) -> bool {
         !NodesWithAddresses::get().contains(node_id)
+    }
+
+    fn forget_pool(node_id: &NodeId) {
+        ForgottenPools::set(&[ForgottenPools::get(), vec![node_id.clone()]].concat());
     }
 }
 

@@ -112,7 +112,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     }
 
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Storage: `Compute::IpPools` (r:1 w:0)
+    /// Storage: `Compute::IpPools` (r:1 w:1)
     /// Storage: `LiveBlocks::Count` (r:1 w:0)
     /// Storage: `Registry::MetricsHistory` (r:0 w:1)
     /// Storage: `Registry::NodeMetrics` (r:0 w:1)
@@ -120,9 +120,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Registry::NodesByOwner` (r:0 w:1)
     /// Storage: `Registry::StatusHistory` (r:0 w:1)
     fn withdraw_bond() -> Weight {
-        Weight::from_parts(79_200_000, 0)
+        Weight::from_parts(88_000_000, 0)
             .saturating_add(T::DbWeight::get().reads(4))
-            .saturating_add(T::DbWeight::get().writes(6))
+            .saturating_add(T::DbWeight::get().writes(7))
     }
 }
 
@@ -177,8 +177,8 @@ impl WeightInfo for () {
     }
 
     fn withdraw_bond() -> Weight {
-        Weight::from_parts(79_200_000, 0)
+        Weight::from_parts(88_000_000, 0)
             .saturating_add(RocksDbWeight::get().reads(4))
-            .saturating_add(RocksDbWeight::get().writes(6))
+            .saturating_add(RocksDbWeight::get().writes(7))
     }
 }

@@ -57,6 +57,8 @@ fn a_miner_keeps_a_pool_for_its_node() {
         assert_happened(Event::IpRemoved { pool: own(), first: v4(20), count: 3 });
         assert!(<Compute as Tenancy>::pool_is_empty(&MIA_1.id()));
         assert_eq!(deposit_held(MIA), 0);
+        <Compute as Tenancy>::forget_pool(&MIA_1.id());
+        assert_eq!(IpPools::<Test>::get(own()), None);
     });
 }
 

@@ -233,6 +233,7 @@ fn a_node_leaves_nothing_behind() {
         assert!(!NodeMetrics::<Test>::contains_key(&mia_1));
         assert!(!StatusHistory::<Test>::contains_key(&mia_1));
         assert!(!MetricsHistory::<Test>::contains_key(&mia_1));
+        assert_eq!(ForgottenPools::get(), vec![mia_1]);
     });
 }
 

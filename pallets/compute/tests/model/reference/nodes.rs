@@ -3,7 +3,7 @@
 use super::{must, Model, Outcome, Vm};
 use crate::{
     step::Act,
-    world::{self, Who, ACCESS_EVERY, BOND, HEARTBEAT_EVERY, METRICS_EVERY, OFFLINE_AFTER},
+    world::{self, Pool, Who, ACCESS_EVERY, BOND, HEARTBEAT_EVERY, METRICS_EVERY, OFFLINE_AFTER},
 };
 use quarry_primitives::{market::Outcome as Fate, node::Offer, resources::Resources, Balance};
 use std::collections::BTreeMap;
@@ -177,6 +177,7 @@ impl Model {
                 let leaves_at = self.nodes.get(&node).and_then(|node| node.leaves_at);
                 must(leaves_at.ok_or("it does not leave")? <= now, "too early")?;
                 let Node { owner, bond, .. } = self.nodes.remove(&node).ok_or("no such node")?;
+                self.pools.remove(&Pool::Of(node));
                 self.give(owner, bond);
                 Ok(())
             }
