@@ -9,7 +9,7 @@ use frame_support::{
     traits::{fungible::HoldConsideration, ConstU128, ConstU32, Footprint, Get},
     PalletId,
 };
-use quarry_primitives::{request::Params, HOURS, MICRO_QRY, QRY};
+use quarry_primitives::{request::Params, HOURS, MICRO_QRY, MILLI_QRY, QRY};
 use sp_runtime::{traits::Convert, Perbill};
 
 const DAYS: BlockNumber = 24 * HOURS;
@@ -93,6 +93,7 @@ impl pallet_compute::Config for Runtime {
     type Currency = Balances;
     type DefaultParams = DefaultParams;
     type DepositPrice = DepositPrice;
+    type LeastPenalty = ConstU128<{ 10 * MILLI_QRY }>;
     type LiveBlocks = LiveBlocks;
     type MinBilled = ConstU32<50>;
     type PalletId = ComputeId;

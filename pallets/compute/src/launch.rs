@@ -152,7 +152,7 @@ impl<T: Config> Pallet<T> {
     fn penalize(node_id: &NodeId, request_id: RequestId) {
         let price = Leases::<T>::get(request_id).map_or(0, |lease| lease.price);
         let penalty = price.saturating_mul(Balance::from(T::ClaimPenalty::get()));
-        let amount = T::Registry::slash(node_id, penalty);
+        let amount = T::Registry::slash(node_id, penalty.max(T::LeastPenalty::get()));
         let node_id = node_id.clone();
         Self::deposit_event(Event::ClaimPenalized { node_id, request_id, amount });
     }

@@ -162,6 +162,10 @@ pub mod pallet {
         #[pallet::constant]
         type ClaimPenalty: Get<BlockNumber>;
 
+        /// What such a claim costs at least. Who asks for nothing answers for what it claims all the same.
+        #[pallet::constant]
+        type LeastPenalty: Get<Balance>;
+
         /// The parameters until an admin or a genesis sets others.
         type DefaultParams: Get<ParamsData>;
 

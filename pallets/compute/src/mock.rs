@@ -159,6 +159,7 @@ impl pallet_compute::Config for Test {
     type TreasuryShare = TreasuryShare;
     type MinBilled = MinBilled;
     type ClaimPenalty = ConstU32<60>;
+    type LeastPenalty = ConstU128<7>;
     type DefaultParams = DefaultParams;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]

@@ -29,8 +29,8 @@ pub struct Wanted<'a> {
     pub max_price: Option<Balance>,
     /// With an address.
     pub ip: IpWish,
-    /// It must be this one.
-    pub named: Option<&'a NodeId>,
+    /// It must be this one, and have been there by then: a name that is free again is anyone's.
+    pub named: Option<(&'a NodeId, BlockNumber)>,
     /// It must be none of these miners'.
     pub excluded: &'a [AccountId],
 }
@@ -63,7 +63,7 @@ impl<'a> Wanted<'a> {
             country: request.country,
             max_price: Some(request.max_price),
             ip: request.ip,
-            named: request.miner_id.as_ref(),
+            named: request.miner_id.as_ref().map(|named| (named, request.created_at)),
             excluded: &request.excluded,
         }
     }
@@ -85,7 +85,8 @@ impl<T: Config> Pallet<T> {
         node: &NodeRecord,
     ) -> Result<Fit, Unfit> {
         let unless = |bad: bool, unfit: Unfit| if bad { Err(unfit) } else { Ok(()) };
-        unless(wanted.named.is_some_and(|named| named != node_id), Unfit::OtherNodeNamed)?;
+        let another = |(named, at)| named != node_id || node.registered_at > at;
+        unless(wanted.named.is_some_and(another), Unfit::OtherNodeNamed)?;
         Self::takes_vms(node)?;
         let elsewhere = wanted.country.is_some_and(|country| country != node.offer.country);
         unless(elsewhere, Unfit::WrongCountry)?;

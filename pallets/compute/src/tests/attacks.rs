@@ -2,7 +2,7 @@
 
 use super::acts::*;
 use crate::{mock::*, Credits, Error, IpOf, Leases};
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, traits::Get};
 use quarry_primitives::request::{ComputeRequestStatus, IpWish, OperationKind};
 
 #[test]
@@ -33,6 +33,40 @@ fn a_miner_that_claims_everything_and_fails_it_loses_its_bond_and_holds_up_nobod
         }
         let vm = pending();
         assert_noop!(MIA_1.claims(vm), Error::<Test>::BondTooSmall);
+    });
+}
+
+#[test]
+fn a_miner_that_asks_for_nothing_loses_the_right_to_claim_all_the_same() {
+    run_test(|| {
+        MIA_1.change(|node| {
+            node.offer.rates = Default::default();
+            node.bond = market::BOND;
+        });
+        let vm = pending();
+        assert_ok!(MIA_1.claims(vm));
+        assert_eq!(lease(vm).price, 0);
+        assert_ok!(MIA_1.fails(vm, TERMINAL));
+        assert_eq!(MIA_1.slashes(), vec![<Test as crate::Config>::LeastPenalty::get()]);
+        let vm = pending();
+        assert_noop!(MIA_1.claims(vm), Error::<Test>::BondTooSmall);
+    });
+}
+
+#[test]
+fn a_stranger_that_takes_the_name_of_a_named_node_does_not_get_what_waits_for_it() {
+    run_test(|| {
+        MIA_1.change(|node| node.worker_accepting = false);
+        let vm = create(ask_for(&MIA_1));
+        MIA_1.change(|node| {
+            node.owner = id(MILO);
+            node.registered_at = now() + 1;
+            node.worker_accepting = true;
+        });
+        pass(1);
+        assert_noop!(MIA_1.claims(vm), Error::<Test>::OtherNodeNamed);
+        MIA_1.change(|node| node.registered_at = now() - 1);
+        assert_ok!(MIA_1.claims(vm));
     });
 }
 

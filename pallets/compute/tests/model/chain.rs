@@ -129,6 +129,7 @@ impl pallet_compute::Config for Test {
     type TreasuryShare = TreasuryShare;
     type MinBilled = ConstU32<MIN_BILLED>;
     type ClaimPenalty = ConstU32<CLAIM_PENALTY>;
+    type LeastPenalty = ConstU128<LEAST_PENALTY>;
     type DefaultParams = InitialParams;
     type WeightInfo = ();
 }

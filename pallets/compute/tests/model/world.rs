@@ -17,6 +17,7 @@ pub const METRICS_EVERY: BlockNumber = 9;
 pub const ACCESS_EVERY: BlockNumber = 20;
 pub const MIN_BILLED: BlockNumber = 4;
 pub const CLAIM_PENALTY: BlockNumber = 20;
+pub const LEAST_PENALTY: Balance = 60;
 pub const TREASURY_PERCENT: u32 = 5;
 pub const BOND: (Balance, Balance, Balance, Balance) = (500, 20, 10, 1);
 pub const BYTES_PER_UNIT: usize = 20;

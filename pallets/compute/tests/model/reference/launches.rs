@@ -72,7 +72,10 @@ impl Model {
         let (node, miner, claimed) = (placed.node, placed.miner, placed.claimed);
         let penalty = lease.price * Balance::from(CLAIM_PENALTY);
         if claimed {
-            self.slash(node, penalty);
+            if penalty < LEAST_PENALTY {
+                self.note("the least penalty");
+            }
+            self.slash(node, penalty.max(LEAST_PENALTY));
         }
         self.unassign(label, Some(fate), self.params.ip_quarantine);
         let most = self.params.max_attempts;

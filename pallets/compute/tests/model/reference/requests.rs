@@ -200,7 +200,9 @@ impl Model {
     /// What it would cost on the node now, or why the node does not take it.
     fn quote(&self, vm: &Vm, number: u8) -> Result<Quote, &'static str> {
         let node = self.nodes.get(&number).ok_or("no such node")?;
-        must(vm.named.is_none_or(|named| named == number), "another node was named")?;
+        // One that took the name later is another.
+        let is_it = |named| named == number && node.registered_at <= vm.created_at;
+        must(vm.named.is_none_or(is_it), "another node was named")?;
         must(self.is_online(number), "offline")?;
         must(node.miner_accepting && node.worker_accepting, "not accepting")?;
         must(node.bond >= node.bond_due(), "the bond is too small")?;
