@@ -22,6 +22,10 @@ use sp_runtime::{DispatchError, DispatchResult};
 /// be used up in a block may not be for long.
 const LOOK_AGAIN: BlockNumber = 10;
 
+/// As many blocks may be unpaid at the end of a lease: what a node served since its last report cannot be paid in
+/// advance.
+const UNPAID_AT_THE_END: BlockNumber = 10;
+
 impl<T: Config> Pallet<T> {
     /// Fails with `ComputeRequestNotFound` or `LeaseClosed`.
     pub(crate) fn do_settle(request_id: RequestId) -> DispatchResult {
@@ -44,6 +48,10 @@ impl<T: Config> Pallet<T> {
         }
         if charged && !lease.exhausted && lease.held <= Self::reserve(&lease) {
             Self::exhaust(&mut request, &mut lease)?;
+            Self::store(&request);
+        } else if lease.exhausted && Self::to_its_end(&lease).is_some_and(|all| lease.held >= all) {
+            // Its node was gone for as long as it lacked.
+            Self::revive(&mut request, &mut lease)?;
             Self::store(&request);
         }
         Self::store_lease(id, lease);
@@ -181,11 +189,22 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Error<T>> {
         let most = request.max_price.saturating_mul(Params::<T>::get().max_prepaid.into());
         ensure!(held <= most, Error::<T>::PrepaidTooLong);
-        if let Some(at) = lease.ends_at {
-            let left = lease.price.saturating_mul(at.saturating_sub(Self::now()).into());
-            ensure!(held <= left, Error::<T>::LeaseIsEnding);
-        }
+        let payable = Self::to_its_end(lease).is_none_or(|all| held <= all);
+        ensure!(payable, Error::<T>::LeaseIsEnding);
         Ok(())
+    }
+
+    /// What a lease whose miner gave notice costs from now to its end.
+    fn to_its_end(lease: &Lease) -> Option<Balance> {
+        let left = lease.ends_at?.saturating_sub(Self::now());
+        Some(lease.price.saturating_mul(left.into()))
+    }
+
+    /// What its tenant stops is not started by a top-up.
+    pub(crate) fn leave_stopped(request_id: RequestId) {
+        if let Some(lease) = Leases::<T>::get(request_id).filter(|lease| lease.boot_on_top_up) {
+            Leases::<T>::insert(request_id, Lease { boot_on_top_up: false, ..lease });
+        }
     }
 
     /// Takes back the chain's stop, or starts a VM that it stopped.
@@ -217,6 +236,7 @@ impl<T: Config> Pallet<T> {
         ensure!(speaker == Some(Speaker::Miner), Error::<T>::InvalidSignature);
         let mut lease = Leases::<T>::get(request_id).ok_or(Error::<T>::LeaseClosed)?;
         ensure!(lease.ends_at.is_none(), Error::<T>::LeaseIsEnding);
+        Self::settle_lease(&request, &mut lease);
         let at = Self::after(Params::<T>::get().notice_period);
         lease.ends_at = Some(at);
         Self::store_lease(request_id, lease);
@@ -272,9 +292,29 @@ impl<T: Config> Pallet<T> {
         new.checked_add(rest).ok_or(Error::<T>::PriceOverflow)
     }
 
-    /// What pays for the grace period.
+    /// What pays for the grace period, or for what is left of it before the lease ends.
     pub(crate) fn reserve(lease: &Lease) -> Balance {
-        lease.price.saturating_mul(Params::<T>::get().grace_period.into())
+        let left = lease.ends_at.map_or(BlockNumber::MAX, |at| at.saturating_sub(Self::now()));
+        let grace = Params::<T>::get().grace_period;
+        let blocks = grace.min(left.saturating_sub(UNPAID_AT_THE_END));
+        lease.price.saturating_mul(blocks.into())
+    }
+
+    /// What the hold may fall to before the chain has to look. Towards the end the reserve falls with the hold, which
+    /// stays above it if that is so without what the node served and has not told yet.
+    fn floor(lease: &Lease) -> Balance {
+        if lease.exhausted {
+            return 0;
+        }
+        let reserve = Self::reserve(lease);
+        let whole = lease.price.saturating_mul(Params::<T>::get().grace_period.into());
+        let untold = lease.price.saturating_mul(T::Registry::offline_after().into());
+        let falls = reserve < whole && lease.held > reserve.saturating_add(untold);
+        if falls {
+            0
+        } else {
+            reserve
+        }
     }
 
     /// Stores a lease, and has the chain look at it when it may be used up or is ended.
@@ -293,9 +333,8 @@ impl<T: Config> Pallet<T> {
     }
 
     fn next_look(lease: &Lease) -> Option<BlockNumber> {
-        let floor = if lease.exhausted { 0 } else { Self::reserve(lease) };
         let used_up = Some(lease).filter(|lease| is_charged(lease)).map(|lease| {
-            let blocks = lease.held.saturating_sub(floor).div_ceil(lease.price);
+            let blocks = lease.held.saturating_sub(Self::floor(lease)).div_ceil(lease.price);
             let blocks = BlockNumber::try_from(blocks).unwrap_or(BlockNumber::MAX);
             let at = Self::after(blocks.max(LOOK_AGAIN));
             // A look that is near is not put off, or small top-ups would put it off for ever.

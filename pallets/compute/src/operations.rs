@@ -41,6 +41,7 @@ impl<T: Config> Pallet<T> {
         ensure!(Self::is_running(&request), Error::<T>::NotRunning);
         Self::enqueue(&mut request, OperationKind::Stop, None)?;
         Self::store(&request);
+        Self::leave_stopped(request_id);
         Ok(())
     }
 

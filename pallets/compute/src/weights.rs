@@ -285,15 +285,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 
     /// Storage: `Compute::ComputeRequests` (r:1 w:1)
     /// Storage: `Compute::Deadlines` (r:0 w:1)
+    /// Storage: `Compute::Leases` (r:1 w:1)
     /// Storage: `Compute::MinerComputeRequests` (r:1 w:0)
     /// Storage: `Compute::MinerComputeStopRequests` (r:0 w:1)
     /// Storage: `Compute::Params` (r:1 w:0)
     /// Storage: `LiveBlocks::Count` (r:1 w:0)
     /// Storage: `Registry::Nodes` (r:1 w:1)
     fn request_compute_stop() -> Weight {
-        Weight::from_parts(63_500_000, 0)
-            .saturating_add(T::DbWeight::get().reads(5))
-            .saturating_add(T::DbWeight::get().writes(4))
+        Weight::from_parts(72_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads(6))
+            .saturating_add(T::DbWeight::get().writes(5))
     }
 
     /// Storage: `Compute::ComputeRequests` (r:1 w:1)
@@ -496,6 +497,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().writes(15))
     }
 
+    /// Storage: `Balances::Holds` (r:1 w:1)
     /// Storage: `Compute::ComputeRequests` (r:1 w:0)
     /// Storage: `Compute::Deadlines` (r:0 w:2)
     /// Storage: `Compute::Leases` (r:1 w:1)
@@ -503,10 +505,11 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Compute::RequestOwner` (r:1 w:0)
     /// Storage: `LiveBlocks::Count` (r:1 w:0)
     /// Storage: `Registry::Nodes` (r:1 w:0)
+    /// Storage: `System::Account` (r:2 w:2)
     fn end_lease() -> Weight {
-        Weight::from_parts(65_400_000, 0)
-            .saturating_add(T::DbWeight::get().reads(6))
-            .saturating_add(T::DbWeight::get().writes(3))
+        Weight::from_parts(180_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads(9))
+            .saturating_add(T::DbWeight::get().writes(6))
     }
 
     /// Storage: `Balances::Holds` (r:1 w:1)
@@ -832,9 +835,9 @@ impl WeightInfo for () {
     }
 
     fn request_compute_stop() -> Weight {
-        Weight::from_parts(63_500_000, 0)
-            .saturating_add(RocksDbWeight::get().reads(5))
-            .saturating_add(RocksDbWeight::get().writes(4))
+        Weight::from_parts(72_000_000, 0)
+            .saturating_add(RocksDbWeight::get().reads(6))
+            .saturating_add(RocksDbWeight::get().writes(5))
     }
 
     fn request_compute_reboot() -> Weight {
@@ -910,9 +913,9 @@ impl WeightInfo for () {
     }
 
     fn end_lease() -> Weight {
-        Weight::from_parts(65_400_000, 0)
-            .saturating_add(RocksDbWeight::get().reads(6))
-            .saturating_add(RocksDbWeight::get().writes(3))
+        Weight::from_parts(180_000_000, 0)
+            .saturating_add(RocksDbWeight::get().reads(9))
+            .saturating_add(RocksDbWeight::get().writes(6))
     }
 
     fn settle() -> Weight {

@@ -134,6 +134,24 @@ fn a_top_up_leaves_the_tenants_own_stop() {
 }
 
 #[test]
+fn a_top_up_leaves_a_stop_that_the_tenant_asked_for_in_grace() {
+    for is_done in [true, false] {
+        run_test(|| {
+            let vm = exhausted();
+            pass(10);
+            assert_eq!(operation(vm), None, "the chain's own was given up");
+            assert_ok!(Compute::request_compute_stop(by(TINA), vm));
+            if is_done {
+                assert_ok!(MIA_1.does(OperationKind::Stop, vm));
+            }
+            let before = operation(vm);
+            assert_ok!(Compute::top_up(by(TINA), vm, 20));
+            assert_eq!((operation(vm), lease(vm).exhausted), (before, false));
+        });
+    }
+}
+
+#[test]
 fn a_top_up_does_not_boot_what_its_tenant_stopped() {
     run_test(|| {
         let vm = stopped_as(short());

@@ -4,7 +4,7 @@ use crate::kinds;
 use std::{collections::BTreeMap, fmt};
 
 /// What the test is for, beside that each kind of step succeeds.
-const TO_COME_ABOUT: [&str; 30] = [
+const TO_COME_ABOUT: [&str; 34] = [
     "a claim cost the bond",
     "a deletion replaced an operation",
     "a deletion timed out",
@@ -13,15 +13,18 @@ const TO_COME_ABOUT: [&str; 30] = [
     "a launch failed and goes elsewhere",
     "a launch on the named node failed",
     "a launch timed out",
+    "a lease is paid to its end",
     "a lease was looked at",
     "a node's own address",
     "a notice was over",
     "a payout became a credit",
     "a penalty that the treasury could not have",
     "a record was forgotten",
+    "a tenant's own stop in grace",
     "a top-up boots",
     "a top-up took back the stop",
     "a VM was lost",
+    "an absence made a hold suffice",
     "an operation timed out",
     "claimed",
     "deleted without the node",
@@ -30,6 +33,7 @@ const TO_COME_ABOUT: [&str; 30] = [
     "exhausted",
     "expired by somebody",
     "placed at once",
+    "the least penalty",
     "the least rent was due",
     "too little room for a deadline",
     "two miners said that it will never run",

@@ -51,8 +51,16 @@ impl Model {
         self.vm(label)?.lease.as_mut().ok_or("the lease is closed")
     }
 
-    fn reserve(&self, price: Balance) -> Balance {
-        price * Balance::from(self.params.grace_period)
+    /// The grace period's price; of a lease that ends only up to ten blocks before that.
+    fn reserve(&self, lease: &Lease) -> Balance {
+        let left = lease.ends_at.map_or(u32::MAX, |at| at.saturating_sub(self.now));
+        lease.price * Balance::from(self.params.grace_period.min(left.saturating_sub(10)))
+    }
+
+    /// What a lease costs until it ends; without an end no hold is so much.
+    fn to_its_end(&self, lease: &Lease) -> Balance {
+        let left = |at: u32| lease.price * Balance::from(at.saturating_sub(self.now));
+        lease.ends_at.map_or(Balance::MAX, left)
     }
 
     /// Pays what is owed.
@@ -105,8 +113,15 @@ impl Model {
     /// When the chain looks at the lease by itself: when it may be used up, or ends.
     pub(super) fn plan_next_look(&mut self, label: Label) {
         let (now, grace) = (self.now, self.params.grace_period);
+        let Some(lease) = self.lease(label).ok().cloned() else { return };
+        let reserve = self.reserve(&lease);
+        let untold = lease.price * Balance::from(OFFLINE_AFTER);
+        let falls = reserve < lease.price * Balance::from(grace) && lease.held > reserve + untold;
+        if falls {
+            self.note("a lease is paid to its end");
+        }
+        let floor = if lease.exhausted || falls { 0 } else { reserve };
         let Ok(lease) = self.lease(label) else { return };
-        let floor = if lease.exhausted { 0 } else { lease.price * Balance::from(grace) };
         let used_up = lease.is_charged().then(|| {
             let blocks = lease.held.saturating_sub(floor).div_ceil(lease.price) as u32;
             let look = now + blocks.max(LOOK_AGAIN);
@@ -130,8 +145,11 @@ impl Model {
             self.order_deletion(label, used_up);
             return Ok(());
         }
-        if lease.is_charged() && !lease.exhausted && lease.held <= self.reserve(lease.price) {
+        if lease.is_charged() && !lease.exhausted && lease.held <= self.reserve(&lease) {
             self.exhaust(label)?;
+        } else if lease.exhausted && lease.held >= self.to_its_end(&lease) {
+            self.note("an absence made a hold suffice");
+            self.revive(label)?;
         }
         self.plan_next_look(label);
         Ok(())
@@ -158,7 +176,6 @@ impl Model {
         self.own_vm(by, label)?;
         self.lease(label)?;
         self.settle(label);
-        let now = self.now;
         let max_prepaid = Balance::from(self.params.max_prepaid);
         let vm = self.vm(label)?;
         let (max_price, placed) = (vm.max_price, vm.placed.is_some());
@@ -168,13 +185,10 @@ impl Model {
         let amount = price * Balance::from(blocks);
         lease.held += amount;
         must(lease.held <= max_price * max_prepaid, "too long")?;
-        if let Some(at) = lease.ends_at {
-            let left = lease.price * Balance::from(at.saturating_sub(now));
-            must(lease.held <= left, "it ends before")?;
-        }
-        let (held, price, exhausted) = (lease.held, lease.price, lease.exhausted);
+        let lease = lease.clone();
+        must(lease.held <= self.to_its_end(&lease), "it ends before")?;
         self.hold(by, amount)?;
-        if exhausted && held > self.reserve(price) {
+        if lease.exhausted && lease.held > self.reserve(&lease) {
             self.revive(label)?;
         }
         self.plan_next_look(label);
@@ -202,9 +216,9 @@ impl Model {
         let node = self.vm(label)?.node().ok_or("nowhere")?;
         must(self.nodes.get(&node).is_some_and(|node| node.owner == by), "not its miner")?;
         let at = self.now + self.params.notice_period;
-        let lease = self.lease(label)?;
-        must(lease.ends_at.is_none(), "it ends already")?;
-        lease.ends_at = Some(at);
+        must(self.lease(label)?.ends_at.is_none(), "it ends already")?;
+        self.settle(label);
+        self.lease(label)?.ends_at = Some(at);
         self.plan_next_look(label);
         Ok(())
     }

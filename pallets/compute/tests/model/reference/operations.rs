@@ -55,6 +55,10 @@ impl Model {
         let vm = self.own_vm(by, label)?;
         must(vm.operation.is_none(), "something else is asked")?;
         must(vm.status == Status::Running, "not running")?;
+        let lease = vm.lease.as_mut().ok_or("no lease")?;
+        if std::mem::take(&mut lease.boot_on_top_up) {
+            self.note("a tenant's own stop in grace");
+        }
         self.queue(label, OperationKind::Stop);
         Ok(())
     }
