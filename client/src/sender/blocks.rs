@@ -64,13 +64,14 @@ fn birth(era: Era, number: BlockNumber) -> Option<BlockNumber> {
     periods.saturating_mul(period).saturating_add(phase).try_into().ok()
 }
 
-/// The block of that height, and its transactions; none where the chain node keeps it no more.
+/// The block of that height, and its transactions; none where the chain node keeps it no more, or has not fetched it
+/// since it was synced by warp.
 pub(super) async fn transactions(
     session: &Session,
     number: BlockNumber,
 ) -> Result<Option<(Block, Vec<Found>)>, ReadError> {
     let hash = session.rpc().chain_get_block_hash(Some(number.into())).await?;
-    let hash = hash.ok_or_else(|| ReadError::Missing(format!("block {number}")))?;
+    let Some(hash) = hash else { return Ok(None) };
     let Some(details) = session.rpc().chain_get_block(Some(hash)).await? else { return Ok(None) };
     let block = Block { number, hash, parent: details.block.header.parent_hash };
     let all = (0..).zip(details.block.extrinsics);

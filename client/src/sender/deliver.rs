@@ -330,6 +330,7 @@ impl Actor {
     /// paid for each time, as its former transaction may come to pass, too, until that expires.
     async fn close_gaps(&mut self, session: &Session, tip: Tip) -> Result<(), ReadError> {
         let next = self.position.next;
+        let stuck_for = tip.best.number.saturating_sub(self.position.moved_at);
         while self.position.pool_next <= next {
             let Some(last) = self.window.beyond_gap(next) else { break };
             let gap = self.window.free(next);
@@ -346,7 +347,11 @@ impl Actor {
                 Ok(Delivery::Payment) => {
                     self.resolve(moved.item, Verdict::Refused(Refusal::Payment));
                 }
-                Ok(_) => {
+                Ok(delivery) => {
+                    if delivery == Delivery::Occupied && stuck_for >= STUCK {
+                        // A former run left it, and only this pool still has it: the next one comes before it.
+                        moved.item.raised = moved.item.raised.saturating_add(1);
+                    }
                     (moved.signed, moved.taken) = before;
                     self.window.insert(last, moved);
                     break;

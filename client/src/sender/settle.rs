@@ -61,16 +61,36 @@ impl Ledger {
         }
     }
 
-    /// Where to look next, to have seen everything up to `block`.
-    fn from(&self, block: BlockNumber) -> BlockNumber {
-        self.block.saturating_add(1).max(block.saturating_sub(MOST_BLOCKS))
+    /// Where to look next, to have seen everything up to `block`, where the next nonce is `next`.
+    fn begin(&mut self, block: BlockNumber, next: Nonce) -> BlockNumber {
+        let following = self.block.saturating_add(1);
+        let from = following.max(block.saturating_sub(MOST_BLOCKS));
+        if from > following {
+            // Ours may be in what is passed over.
+            self.unseen = next;
+        }
+        from
+    }
+
+    /// Takes up that a block was looked at, if the chain node had it, on the way to where the next nonce is `next`.
+    fn note_block(&mut self, block: BlockNumber, was_there: bool, next: Nonce) {
+        if !was_there {
+            // Ours may be in it.
+            self.unseen = next;
+        }
+        self.block = block;
+    }
+
+    /// Whether the transaction that has this nonce would have been found.
+    fn was_seen(&self, nonce: Nonce) -> bool {
+        nonce >= self.unseen
     }
 
     /// Takes up that all was looked at up to `block`, where the next nonce is `next`; gives how many
     /// nonces somebody else used.
     fn close(&mut self, block: BlockNumber, next: Nonce) -> u64 {
         let foreign = (self.next..next)
-            .filter(|nonce| !self.ours.contains(nonce) && *nonce >= self.unseen)
+            .filter(|nonce| !self.ours.contains(nonce) && self.was_seen(*nonce))
             .count();
         self.ours = self.ours.split_off(&next);
         self.sent.retain(|_, sent| sent.expires.saturating_add(LIFE) > block);
@@ -88,15 +108,9 @@ impl Actor {
         }
         let next = self.nonce_at(session, at.hash).await?;
         if next > self.ledger.next {
-            let from = self.ledger.from(at.number);
-            let mut all_seen = from == self.ledger.block.saturating_add(1);
-            for number in from..=at.number {
-                all_seen &= self.look_at(session, number).await?;
-                self.ledger.block = number;
-            }
-            if !all_seen {
-                // Ours may be among those that were not looked at.
-                self.ledger.unseen = next;
+            for number in self.ledger.begin(at.number, next)..=at.number {
+                let was_there = self.look_at(session, number).await?;
+                self.ledger.note_block(number, was_there, next);
             }
         }
         let foreign = self.ledger.close(at.number, next);
@@ -104,9 +118,8 @@ impl Actor {
             self.tell(|status| status.foreign_nonce_seen += foreign);
             tracing::warn!(foreign, "somebody else sends transactions with this key");
         }
-        let all_seen = self.ledger.unseen < next;
-        for item in self.window.take_before(next) {
-            if all_seen || item.counts_once() {
+        for (nonce, item) in self.window.take_before(next) {
+            if self.ledger.was_seen(nonce) || item.counts_once() {
                 // Its nonce went to somebody else's transaction, which bars ours for ever.
                 self.queue.put_back(item);
             } else {
@@ -218,8 +231,30 @@ mod tests {
 
     #[test]
     fn after_a_long_absence_only_the_latest_blocks_are_looked_at() {
-        let ledger = Ledger::new(10, 0, 10);
-        assert_eq!(ledger.from(12), 11);
-        assert_eq!(ledger.from(10_000), 10_000 - MOST_BLOCKS);
+        let mut ledger = Ledger::new(10, 0, 10);
+        assert_eq!(ledger.begin(12, 3), 11);
+        assert!(ledger.was_seen(0));
+        assert_eq!(ledger.begin(10_000, 3), 10_000 - MOST_BLOCKS);
+        assert!(!ledger.was_seen(2) && ledger.was_seen(3));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_nobodys_although_the_search_broke_off() {
+        let away = 10 + 2 * MOST_BLOCKS;
+        let mut ledger = Ledger::new(10, 5, 10);
+        let from = ledger.begin(away, 7);
+        ledger.note_block(from, true, 7);
+        assert_eq!(ledger.begin(away + 1, 8), from + 1);
+        assert_eq!(ledger.close(away + 1, 8), 1);
+        assert!(!ledger.was_seen(6) && ledger.was_seen(7));
+    }
+
+    #[test]
+    fn what_is_in_a_block_that_the_chain_node_lacks_is_nobodys() {
+        let mut ledger = Ledger::new(10, 5, 10);
+        ledger.note_block(11, false, 7);
+        assert_eq!(ledger.begin(13, 8), 12);
+        ledger.note_block(12, true, 8);
+        assert_eq!(ledger.close(13, 8), 1);
     }
 }

@@ -94,10 +94,10 @@ impl Window {
     }
 
     /// Takes out those before `next`, the last of them first.
-    pub(super) fn take_before(&mut self, next: Nonce) -> Vec<Item> {
+    pub(super) fn take_before(&mut self, next: Nonce) -> Vec<(Nonce, Item)> {
         let later = self.flights.split_off(&next);
         let before = std::mem::replace(&mut self.flights, later);
-        before.into_values().rev().map(|flight| flight.item).collect()
+        before.into_iter().rev().map(|(nonce, flight)| (nonce, flight.item)).collect()
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Item> {
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn what_is_before_a_nonce_is_taken_out_last_first_to_be_put_back_in_order() {
         let mut window = window(&[1, 2, 3]);
-        let subjects: Vec<_> =
-            window.take_before(3).into_iter().map(|item| item.subject.unwrap()).collect();
-        assert_eq!(subjects, [b"2", b"1"]);
+        let taken = window.take_before(3).into_iter();
+        let taken: Vec<_> = taken.map(|(nonce, item)| (nonce, item.subject.unwrap())).collect();
+        assert_eq!(taken, [(2, b"2".to_vec()), (1, b"1".to_vec())]);
         assert_eq!((window.len(), window.waiting(0)), (1, 1));
     }
 }
