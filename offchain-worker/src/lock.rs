@@ -50,9 +50,9 @@ impl Lock {
             .map_err(at)?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0).map_err(at)?;
-                file.rewind().map_err(at)?;
-                write!(file, "{}", std::process::id()).map_err(at)?;
+                if let Err(error) = note_holder(&mut file) {
+                    tracing::warn!(%error, path = %path.display(), "another worker would not learn which process has this lock");
+                }
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -64,6 +64,12 @@ impl Lock {
             Err(TryLockError::Error(source)) => Err(at(source)),
         }
     }
+}
+
+fn note_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())
 }
 
 /// Where the lock of a libvirt lies: beside its sockets, so that workers meet who share it, and those
@@ -98,6 +104,11 @@ mod tests {
         assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
         drop(first);
         Lock::take(&path, "it").unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_taken_also_where_the_disk_is_full() {
+        Lock::take(Path::new("/dev/full"), "it").unwrap();
     }
 
     #[test]

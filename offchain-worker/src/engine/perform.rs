@@ -181,12 +181,7 @@ impl Engine {
             }
             _ => None,
         };
-        let mut guest_keys = manifest.guest_keys.clone().unwrap_or_default();
-        let new_keys = keys_of(item).into_iter().filter(|key| !guest_keys.may_have.contains(key));
-        let new_keys: Vec<String> = new_keys.collect();
-        guest_keys.may_have.extend(new_keys);
         let changed = Manifest {
-            guest_keys: Some(guest_keys),
             seeds: manifest.seeds.saturating_add(1),
             private_address: promise
                 .as_ref()
@@ -199,7 +194,16 @@ impl Engine {
         // User data is for a first start only: as a new instance the guest would run it again.
         self.write_seed(&paths, &changed, item, &host_key, None)?;
         crash::point("in", "reseed");
-        self.change(uuid, |manifest| *manifest = changed)
+        self.change(uuid, |manifest| {
+            // Who gives keys to running guests may have noted some meanwhile.
+            let may_have = &mut manifest.guest_keys.get_or_insert_default().may_have;
+            let new = keys_of(item).into_iter().filter(|key| !may_have.contains(key));
+            let new: Vec<_> = new.collect();
+            may_have.extend(new);
+            manifest.seeds = changed.seeds;
+            manifest.private_address = changed.private_address;
+            manifest.shape.address = changed.shape.address;
+        })
     }
 
     fn write_seed(

@@ -10,7 +10,7 @@ mod tests;
 
 pub use manifest::{GuestKeys, Manifest};
 
-use crate::crash;
+use crate::{crash, identity::Identity};
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{self, File},
@@ -105,6 +105,8 @@ pub struct Folders {
     /// Whether no VM was ever here, as far as this folder tells.
     pub is_new: bool,
     manifests: Mutex<BTreeMap<Uuid, Manifest>>,
+    /// Held while a manifest changes on disk and in memory, so that both stay the same.
+    changing: Mutex<()>,
     /// Addresses of folders that are being made.
     promised: Mutex<HashSet<Ipv4Addr>>,
 }
@@ -143,6 +145,7 @@ impl Folders {
             root: root.to_owned(),
             is_new,
             manifests: Mutex::new(manifests),
+            changing: Mutex::default(),
             promised: Mutex::default(),
         })
     }
@@ -190,6 +193,7 @@ impl Folders {
         let name = manifest.name();
         let path = self.root.join(&name);
         if Paths(path.clone()).has_disk() {
+            self.know(&path, manifest.identity());
             return Ok(());
         }
         let draft = Paths(self.root.join(format!("{DRAFT}{name}")));
@@ -197,22 +201,41 @@ impl Folders {
         fs::DirBuilder::new().mode(0o711).create(draft.folder()).at(draft.folder())?;
         let filled = fill(&draft).and_then(|()| {
             manifest.write(draft.folder()).at(draft.folder())?;
-            remove_tree(&path)?;
             // So that a loss of power leaves the folder whole, or none.
             sync(draft.folder())?;
-            fs::rename(draft.folder(), &path).at(&path)?;
-            Ok(sync(&self.root)?)
+            Ok(self.settle(draft.folder(), &path, manifest)?)
         });
         if filled.is_err() {
             remove_tree(draft.folder())?;
-        } else {
-            lock(&self.manifests).insert(manifest.identity().uuid(), manifest);
         }
         filled
     }
 
+    /// Gives a draft its name, for good; where that is not certain it is a draft again.
+    fn settle(&self, draft: &Path, path: &Path, manifest: Manifest) -> Result<()> {
+        let _changing = lock(&self.changing);
+        remove_tree(path)?;
+        fs::rename(draft, path).at(path)?;
+        if let Err(error) = sync(&self.root) {
+            fs::rename(path, draft).at(path)?;
+            return Err(error);
+        }
+        lock(&self.manifests).insert(manifest.identity().uuid(), manifest);
+        Ok(())
+    }
+
+    /// Takes note of a folder that is there, if it is this VM's.
+    fn know(&self, path: &Path, identity: Identity) {
+        let _changing = lock(&self.changing);
+        let there = Manifest::read(path).ok().filter(|there| there.identity() == identity);
+        if let Some(there) = there {
+            lock(&self.manifests).entry(identity.uuid()).or_insert(there);
+        }
+    }
+
     /// Changes what a folder says.
     pub fn change(&self, uuid: Uuid, change: impl FnOnce(&mut Manifest)) -> Result<Manifest> {
+        let _changing = lock(&self.changing);
         let mut manifest = self.get(uuid).ok_or(FolderError::NoFolder(uuid))?;
         change(&mut manifest);
         let folder = self.paths(&manifest);
@@ -246,6 +269,7 @@ impl Folders {
     pub fn remove(&self, uuid: Uuid, name: &str) -> Result<()> {
         let path = self.root.join(name);
         let draft = self.root.join(format!("{DRAFT}{name}"));
+        let _changing = lock(&self.changing);
         remove_tree(&draft)?;
         match fs::rename(&path, &draft) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (),

@@ -79,6 +79,31 @@ fn a_disk_is_never_made_twice() {
 }
 
 #[test]
+fn a_folder_that_nobody_knew_of_is_known_once_it_should_be_made() {
+    let (_dir, folders) = with_one();
+    lock(&folders.manifests).clear();
+    let again: Result<()> = folders.make(manifest(3), |_| panic!("filled again"));
+    again.unwrap();
+    assert_eq!(folders.get(uuid(3)), Some(manifest(3)));
+}
+
+#[test]
+fn a_folder_whose_name_may_not_last_is_a_draft_again() {
+    let (dir, mut folders) = with_one();
+    let path = dir.path().join(manifest(4).name());
+    let draft = dir.path().join(format!("{DRAFT}{}", manifest(4).name()));
+    fs::create_dir(&draft).unwrap();
+    write_disk(&Paths(draft.clone())).unwrap();
+    // What is not there cannot be synced.
+    folders.root = dir.path().join("gone");
+    assert!(folders.settle(&draft, &path, manifest(4)).is_err());
+    assert!(draft.exists() && !path.exists());
+    folders.root = dir.path().to_owned();
+    folders.make(manifest(4), write_disk).unwrap();
+    assert_eq!(folders.get(uuid(4)), Some(manifest(4)));
+}
+
+#[test]
 fn a_folder_without_its_disk_is_made_anew() {
     let (_dir, folders) = with_one();
     fs::remove_file(folders.paths(&manifest(3)).disk()).unwrap();
@@ -115,6 +140,22 @@ fn a_change_lasts() {
     folders.change(uuid(3), |manifest| manifest.started = true).unwrap();
     drop(folders);
     assert!(Folders::open(dir.path()).unwrap().get(uuid(3)).unwrap().started);
+}
+
+#[test]
+fn of_changes_by_many_threads_none_is_lost() {
+    let (dir, folders) = with_one();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    folders.change(uuid(3), |manifest| manifest.seeds += 1).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(folders.get(uuid(3)).unwrap().seeds, 81);
+    assert_eq!(Folders::open(dir.path()).unwrap().get(uuid(3)).unwrap().seeds, 81);
 }
 
 #[test]

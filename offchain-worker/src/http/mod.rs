@@ -31,14 +31,6 @@ pub enum HttpError {
         /// Why.
         source: io::Error,
     },
-    /// The file that names the address could not be written.
-    #[error("cannot write {path}: {source}")]
-    AddressFile {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// No worker wrote where it listens.
     #[error("no worker runs on {data_dir}: {reason}; look at `systemctl status quarry-worker`")]
     NoWorker {

@@ -42,7 +42,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port, and writes into the data folder which one it is: 0 takes any.
+    /// Takes the port, and writes into the data folder which one it is: 0 takes any. It serves also where that cannot
+    /// be written.
     pub async fn bind(listen: SocketAddr, data_dir: &Path) -> Result<Self, HttpError> {
         if !listen.ip().is_loopback() {
             return Err(HttpError::NotLoopback(listen));
@@ -51,8 +52,10 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let address_file = data_dir.join(ADDRESS_FILE);
-        write_whole(&address_file, &format!("{address}\n"))
-            .map_err(|source| HttpError::AddressFile { path: address_file.clone(), source })?;
+        if let Err(error) = write_whole(&address_file, &format!("{address}\n")) {
+            let path = address_file.display();
+            tracing::warn!(%error, %path, "`quarry-worker status` does not find this worker");
+        }
         tracing::info!(%address, "status and metrics over HTTP");
         Ok(Self { listener, address, address_file })
     }
