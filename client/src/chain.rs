@@ -19,6 +19,7 @@ pub(crate) use runtime::Runtime;
 use crate::reads::{At, ReadError};
 use quarry_primitives::{BlockNumber, Hash};
 use std::{sync::Arc, time::Duration, time::SystemTime};
+use subxt::rpcs::methods::legacy::SystemHealth;
 use tokio::{sync::watch, task::AbortHandle};
 
 /// A block of the chain.
@@ -40,7 +41,7 @@ pub struct ChainOptions {
     /// The chain's genesis; where it is not known, that of the first node that answers holds for the
     /// rest of the run.
     pub genesis: Option<Hash>,
-    /// How long a chain node may tell of no block before the next one is asked.
+    /// How long a chain node may tell of no block, or lag behind the chain, before the next one is asked.
     pub silence: Duration,
 }
 
@@ -179,9 +180,9 @@ impl Chain {
         Ok(self.session()?.runtime().spec_version)
     }
 
-    /// Whether the chain node in use is still catching up with the chain.
-    pub async fn is_syncing(&self) -> Result<bool, ReadError> {
-        Ok(self.session()?.rpc().system_health().await?.is_syncing)
+    /// How the chain node in use stands to its network.
+    pub async fn network(&self) -> Result<Network, ReadError> {
+        Ok(self.session()?.network().await?)
     }
 
     pub(crate) fn session(&self) -> Result<Arc<Session>, ReadError> {
@@ -190,5 +191,49 @@ impl Chain {
 
     pub(crate) fn sessions(&self) -> watch::Receiver<Option<Arc<Session>>> {
         self.shared.session.subscribe()
+    }
+}
+
+/// How a chain node stands to its network, as far as it can know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    /// It is catching up with its peers.
+    pub is_syncing: bool,
+    /// It has none of the peers that it should have, and so knows of no later block.
+    pub is_alone: bool,
+}
+
+impl Network {
+    /// Whether it is neither behind nor alone.
+    pub fn is_in_step(self) -> bool {
+        !self.is_syncing && !self.is_alone
+    }
+}
+
+impl From<SystemHealth> for Network {
+    fn from(health: SystemHealth) -> Self {
+        let is_alone = health.peers == 0 && health.should_have_peers;
+        Self { is_syncing: health.is_syncing, is_alone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(peers: usize, is_syncing: bool, should_have_peers: bool) -> Network {
+        SystemHealth { peers, is_syncing, should_have_peers }.into()
+    }
+
+    #[test]
+    fn a_chain_node_that_syncs_or_has_none_of_the_peers_that_it_should_have_is_not_in_step() {
+        assert!(!network(3, true, true).is_in_step());
+        assert!(network(0, false, true).is_alone && !network(0, false, true).is_in_step());
+        assert!(network(1, false, true).is_in_step());
+    }
+
+    #[test]
+    fn a_chain_node_that_makes_blocks_alone_is_in_step() {
+        assert!(network(0, false, false).is_in_step());
     }
 }

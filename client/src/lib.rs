@@ -24,7 +24,8 @@ mod submitter;
 
 pub use call::{Call, CallError};
 pub use chain::{
-    Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Standing,
+    Block, Chain, ChainOptions, ConnectError, Connection, EndpointError, Finalized, Network,
+    Standing,
 };
 pub use events::Happened;
 pub use key::{address_of, pair_of, KeyError, WorkerKey};

@@ -244,6 +244,12 @@ impl At {
         self.constant(address).await
     }
 
+    /// Live blocks that a node may be silent and still be there.
+    pub async fn offline_after(&self) -> Result<BlockNumber, ReadError> {
+        let address = bindings::constants().registry().offline_after();
+        self.constant(address).await
+    }
+
     /// Live blocks from one free move of a node's endpoint to the next.
     pub async fn access_every(&self) -> Result<BlockNumber, ReadError> {
         let address = bindings::constants().registry().access_every();

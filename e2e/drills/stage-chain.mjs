@@ -2,6 +2,7 @@
 import { GuestMarket } from '../lib/guest-market.mjs';
 import { Network } from '../lib/network.mjs';
 import { tempDir } from '../lib/ours.mjs';
+import { RPC_PORT } from '../lib/port.mjs';
 import { SECONDS, until } from '../lib/until.mjs';
 import { startOnHost } from '../lib/validators.mjs';
 
@@ -44,7 +45,7 @@ export class StageChain {
 
   /** Where a node's RPC is, whether it runs or not. */
   urlOf(name) {
-    return `ws://${this.#hosts[name].management}:9944`;
+    return `ws://${this.#hosts[name].management}:${RPC_PORT}`;
   }
 
   /** Starts one, anew or on what it had. */

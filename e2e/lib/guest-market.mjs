@@ -12,7 +12,7 @@ import { digestOfCid, startImageServer } from './image-server.mjs';
 import { Host, Market, imageOf } from './market.mjs';
 import { tempDir } from './ours.mjs';
 import { plain } from './plain.mjs';
-import { freePort } from './port.mjs';
+import { RPC_PORT, ownLoopback } from './port.mjs';
 import { startWorker } from './quarry-worker.mjs';
 import { SECONDS, until } from './until.mjs';
 
@@ -77,6 +77,12 @@ function v6(address) {
   return { V6: groups.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff]) };
 }
 
+/** What a chain node listens on. */
+const portsWith = (rpc) => [
+  '--experimental-rpc-endpoint', `listen-addr=${rpc},methods=unsafe`,
+  '--port', '0', '--no-prometheus', '--no-telemetry',
+];
+
 /** `account` first, then `open`, then workers by `startWorker`. */
 export class GuestMarket extends Market {
   #guests;
@@ -89,7 +95,7 @@ export class GuestMarket extends Market {
    * `guests` are names of test guests, whose images are on the market; `address` is where the chain node and the
    * image server listen, LAB_ADDRESS in a lab.
    */
-  async open({ hosts, guests = ['busybox'], params = {}, address = '127.0.0.1' }) {
+  async open({ hosts, guests = ['busybox'], params = {}, address = ownLoopback() }) {
     this.#guests = guests;
     this.images = await startImageServer({ address });
     const files = await Promise.all(guests.map((guest) => guestImage(guest)));
@@ -98,7 +104,7 @@ export class GuestMarket extends Market {
       .map(([name, resources]) => ({ name, technical_description: `the test plan ${name}`, resources }));
     this.hosts = hosts;
     this.#spec = await this.chainSpec({ hosts, plans, params: { ...PARAMS, ...params } });
-    this.#rpc = `${address}:${await freePort(address)}`;
+    this.#rpc = `${address}:${RPC_PORT}`;
     await this.#begin();
   }
 
@@ -119,11 +125,23 @@ export class GuestMarket extends Market {
   async startNode() {
     this.node = await startChainNode({
       args: ['--dev', '--chain', this.#spec, '--base-path', this.#basePath],
-      ports: [
-        '--experimental-rpc-endpoint', `listen-addr=${this.#rpc},methods=unsafe`,
-        '--port', '0', '--no-prometheus', '--no-telemetry',
-      ],
+      ports: portsWith(this.#rpc),
     });
+  }
+
+  /** Starts a chain node of its own for a miner, which makes no blocks; `peers` are addresses that it dials. */
+  startFollower({ basePath, rpc, peers }) {
+    return startChainNode({
+      name: 'follower',
+      args: ['--chain', this.#spec, '--base-path', basePath, ...peers.flatMap((peer) => ['--bootnodes', peer])],
+      ports: [...portsWith(rpc), '--no-mdns'],
+    });
+  }
+
+  /** Where a chain node is dialled by others. */
+  async peerAddress(node = this.node) {
+    const addresses = await node.view.call('system_localListenAddresses');
+    return addresses.find((address) => address.startsWith('/ip4/127.0.0.1/tcp/'));
   }
 
   /** Kills the chain node, and starts it again: with the blocks that it had, and nothing in its pool. */

@@ -28,6 +28,9 @@ export async function freePort(address) {
   return port;
 }
 
+/** Of a chain node at an address of its own: none that the system gives to whoever asks for any. */
+export const RPC_PORT = 9944;
+
 let given = 0;
 
 /** A loopback address for one user in this run, whose ports nobody takes while that user restarts. */

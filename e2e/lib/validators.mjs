@@ -2,10 +2,10 @@
 import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { base58Encode } from '@polkadot/util-crypto';
 import { startChainNode } from './chain-node.mjs';
+import { RPC_PORT } from './port.mjs';
 import { slotOf } from './rpc.mjs';
 
 const P2P_PORT = 30333;
-const RPC_PORT = 9944;
 
 /**
  * Starts a host's chain node; `flags` say what role it has, `peers` are the hosts that it dials first, `program` is

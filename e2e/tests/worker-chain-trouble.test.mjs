@@ -1,15 +1,19 @@
 // Workers whose chain node dies, falls silent or begins another chain, on libvirt's test driver.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { GuestMarket } from '../lib/guest-market.mjs';
-import { endAll } from '../lib/ours.mjs';
+import { endAll, tempDir } from '../lib/ours.mjs';
+import { RPC_PORT, ownLoopback } from '../lib/port.mjs';
 import { startRelay } from '../lib/relay.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { beatsOn, foldersIn, isOnline, missing, statesOf, testNode, vmOf, vmsOf } from '../lib/test-nodes.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { Hopeless, SECONDS, until } from '../lib/until.mjs';
 
 /** Longer than a heartbeat may be late, so that the chain takes the nodes for offline meanwhile. */
 const CUT_BLOCKS = 10;
+/** More than a worker takes for final together by chance: its chain node caught up. */
+const OLD_BLOCKS = 16;
 
 describe('a worker', { concurrency: true }, () => {
   after(endAll);
@@ -112,6 +116,81 @@ describe('a worker', { concurrency: true }, () => {
         await uses(first);
         await settled(id, 'Running', 'running', libvirtd);
         assert.deepEqual(await statesOf(libvirtd), ['running']);
+        await beatsOn(market, node);
+      });
+    });
+  });
+
+  describe('whose chain nodes come back from a power cut without a network', { concurrency: 1 }, () => {
+    const market = new GuestMarket();
+    const tenant = market.account('tenant');
+    // The second is one more of the miner's: a peer that is as old.
+    const basePaths = [tempDir('follower'), tempDir('sibling')];
+    const rpcs = basePaths.map(() => `${ownLoopback()}:${RPC_PORT}`);
+    let node;
+    let peer;
+    let follower;
+    let sibling;
+    let worker;
+
+    const start = (index, peers) => market.startFollower({ basePath: basePaths[index], rpc: rpcs[index], peers });
+
+    before(async () => {
+      node = await testNode('powerless');
+      await market.open({ hosts: [node] });
+      peer = await market.peerAddress();
+      [follower, sibling] = await Promise.all([0, 1].map((index) => start(index, [peer])));
+      worker = await market.startWorker(node, { chain: follower.url });
+      await isOnline(market, node);
+    });
+
+    after(async () => {
+      await worker?.stop();
+      await Promise.all([follower, sibling].map((chainNode) => chainNode?.stop()));
+      await market.close();
+    });
+
+    test('no guest is started by its word, as it may be gone from here', async (t) => {
+      const { libvirtd } = node;
+      const step = stepsOf(t, () => worker.process.tail(60));
+      let id;
+
+      await step('a VM runs, and then the power is gone', async () => {
+        [id] = await market.rentAll(tenant, { on: node });
+        await market.untilStatus(id, 'Running');
+        await Promise.all([worker.kill9(), follower.kill(), sibling.kill()]);
+        await libvirtd.virsh('destroy', (await vmOf(libvirtd, id)).name);
+      });
+
+      await step('it is deleted meanwhile, without its node', async () => {
+        await market.untilLive((await market.api.query.liveBlocks.count()).toNumber() + OLD_BLOCKS);
+        const { number } = await market.do(tenant, market.api.tx.compute.requestComputeDelete(id));
+        assert.ok((await market.api.query.compute.requestOwner(id)).isNone);
+        await until('that is final', async () => await market.node.view.finalized() >= number, { within: 60 * SECONDS });
+      });
+
+      await step('a chain node that knows nothing of that, like its peer, is no reason to start it', async () => {
+        follower = await start(0, [peer.replace(/\/tcp\/\d+\//, '/tcp/1/')]);
+        sibling = await start(1, [await market.peerAddress(follower)]);
+        await until('the two know each other', async () => {
+          const { peers, isSyncing } = await follower.view.call('system_health');
+          return peers === 1 && !isSyncing;
+        }, { within: 60 * SECONDS });
+        await worker.restart();
+        await worker.waitForLine(/waiting for finality to go on: until then no guest is started/);
+        // It looks at everything again every five seconds.
+        await pause(12 * SECONDS);
+        assert.equal((await vmOf(libvirtd, id)).state, 'shut off');
+      });
+
+      await step('with a network again, it is removed', async () => {
+        await follower.stop();
+        follower = await start(0, [peer]);
+        await until('nothing is left of it', async () => {
+          const left = await vmOf(libvirtd, id);
+          if (left && left.state !== 'shut off') throw new Hopeless(`it is ${left.state}`);
+          return !left && foldersIn(worker.dataDir).length === 0;
+        }, { within: 120 * SECONDS });
         await beatsOn(market, node);
       });
     });

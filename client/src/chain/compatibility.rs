@@ -71,7 +71,8 @@ const STORAGE: Named = &[
     ("System", &["Account"]),
 ];
 
-const CONSTANTS: Named = &[("Registry", &["AccessEvery", "HeartbeatEvery", "MetricsEvery"])];
+const CONSTANTS: Named =
+    &[("Registry", &["AccessEvery", "HeartbeatEvery", "MetricsEvery", "OfflineAfter"])];
 
 const RUNTIME_APIS: Named = &[
     (

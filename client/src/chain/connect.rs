@@ -6,6 +6,7 @@ use super::{
     prompt::Prompt,
     runtime::{Rpc, Runtime, RuntimeError},
     settled::{self, Settled},
+    Network,
 };
 use crate::reads::ReadError;
 use quarry_primitives::Hash;
@@ -115,6 +116,10 @@ impl Session {
         let by_version = BTreeMap::from([(latest.spec_version, latest.clone())]);
         let runtimes = Mutex::new(Runtimes { latest, by_version });
         Ok(Self { rpc, genesis, runtimes, settled: Settled::default() })
+    }
+
+    pub(super) async fn network(&self) -> Result<Network, subxt::rpcs::Error> {
+        Ok(self.rpc.system_health().await?.into())
     }
 
     pub(crate) fn rpc(&self) -> &Rpc {

@@ -4,14 +4,14 @@ use super::{
     connect::{ConnectError, Session},
     endpoint::Endpoint,
     standing::History,
-    Block, Shared,
+    Block, Network, Shared,
 };
 use crate::{back_off::BackOff, hash::hash_of, Config};
 use codec::Encode;
 use quarry_primitives::BlockNumber;
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use subxt::rpcs::client::RpcSubscription;
 use subxt::rpcs::methods::legacy::RuntimeVersion;
@@ -20,6 +20,8 @@ type Header = <Config as subxt::Config>::Header;
 
 const LEAST_WAIT: Duration = Duration::from_millis(500);
 const MOST_WAIT: Duration = Duration::from_secs(30);
+/// How long one that lags is kept at most before the others are looked at again.
+const MOST_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,8 @@ enum Lost {
     Closed,
     #[error("the chain node told of no block for {} seconds", .0.as_secs())]
     Silent(Duration),
+    #[error("the chain node lags behind the chain or has no peers, and another does not")]
+    Behind,
     #[error(transparent)]
     Failed(#[from] ConnectError),
 }
@@ -119,11 +123,38 @@ impl Follower {
             best: rpc.chain_subscribe_new_heads().await?,
             runtime: rpc.state_subscribe_runtime_version().await?,
         };
+        let has_others = self.endpoints.len() > 1;
+        let mut lag = Lag::new(self.silence);
         loop {
             let silence = self.silence;
-            let next = tokio::time::timeout(silence, self.next(session, &mut subscriptions));
-            next.await.map_err(|_| Lost::Silent(silence))??;
+            let next = async {
+                self.next(session, &mut subscriptions).await?;
+                Ok::<_, Lost>(
+                    has_others && lag.is_too_long(session.network().await?, Instant::now()),
+                )
+            };
+            let next = tokio::time::timeout(silence, next);
+            let lags = next.await.map_err(|_| Lost::Silent(silence))??;
+            if lags && self.another_is_in_step(session).await {
+                return Err(Lost::Behind);
+            }
         }
+    }
+
+    /// Whether there is a better one: what lags is better than none.
+    async fn another_is_in_step(&self, session: &Session) -> bool {
+        let in_use = self.shared.connection.borrow().endpoint.clone();
+        for endpoint in &self.endpoints {
+            if in_use.as_ref() == Some(&endpoint.to_string()) {
+                continue;
+            }
+            let other = Session::connect(endpoint, Some(session.genesis())).await;
+            let Ok(other) = other else { continue };
+            if other.network().await.is_ok_and(Network::is_in_step) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits for one block, taking up any upgrade on the way.
@@ -172,10 +203,67 @@ impl Follower {
     }
 }
 
+/// For how long a chain node has not been in step with its network.
+struct Lag {
+    since: Option<Instant>,
+    patience: Duration,
+}
+
+impl Lag {
+    fn new(patience: Duration) -> Self {
+        Self { since: None, patience }
+    }
+
+    /// Once for each time that it was so for as long as it may be, which is longer each time.
+    fn is_too_long(&mut self, network: Network, now: Instant) -> bool {
+        if network.is_in_step() {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_too_long = now.saturating_duration_since(since) >= self.patience;
+        if is_too_long {
+            self.since = Some(now);
+            self.patience = self.patience.saturating_mul(2).min(MOST_PATIENCE);
+        }
+        is_too_long
+    }
+}
+
 fn block_of(header: &Header) -> Block {
     Block {
         number: BlockNumber::try_from(header.number).unwrap_or(BlockNumber::MAX),
         hash: hash_of(&header.encode()),
         parent: header.parent_hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN_STEP: Network = Network { is_syncing: false, is_alone: false };
+    const SYNCING: Network = Network { is_syncing: true, is_alone: false };
+
+    #[test]
+    fn what_lags_is_left_alone_for_longer_each_time() {
+        let begun = Instant::now();
+        let mut lag = Lag::new(Duration::from_secs(30));
+        let mut too_long =
+            |network, second| lag.is_too_long(network, begun + Duration::from_secs(second));
+        let told: Vec<u64> = (0..3_000).filter(|second| too_long(SYNCING, *second)).collect();
+        assert_eq!(told, [30, 90, 210, 450, 930, 1_530, 2_130, 2_730]);
+    }
+
+    #[test]
+    fn what_was_in_step_meanwhile_lags_anew() {
+        let begun = Instant::now();
+        let mut lag = Lag::new(Duration::from_secs(30));
+        for (second, network) in
+            [(0, SYNCING), (29, SYNCING), (30, IN_STEP), (31, SYNCING), (60, SYNCING)]
+        {
+            assert!(!lag.is_too_long(network, begun + Duration::from_secs(second)), "{second}");
+        }
+        assert!(lag.is_too_long(SYNCING, begun + Duration::from_secs(61)));
     }
 }

@@ -9,7 +9,7 @@ use quarry_primitives::{
     node::{Access, Country, NodeId, Offer},
     request::{ImageFormat, ImageMetadata, IpWish, Placement, PlanId},
     resources::{Rates, Resources},
-    AccountId, Hash, RequestId,
+    AccountId, Hash, RequestId, MILLISECS_PER_BLOCK,
 };
 use sp_core::{Blake2Hasher, Hasher};
 use std::{
@@ -26,11 +26,19 @@ use tempfile::TempDir;
 
 /// Far longer than anything takes; it only ends what would hang.
 pub const PATIENCE: Duration = Duration::from_secs(200);
+pub const BLOCK_TIME: Duration = Duration::from_millis(MILLISECS_PER_BLOCK);
 
 /// Waits for something that must come.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(PATIENCE, future).await;
     waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// Waits for the next block: there is time until the one after it.
+pub async fn next_block(chain: &Chain) {
+    let mut best = chain.best();
+    best.borrow_and_update();
+    soon("a block", best.changed()).await.unwrap();
 }
 
 fn program() -> PathBuf {
@@ -61,6 +69,13 @@ impl ChainNode {
 
     pub fn start_with(folder: &Path, port: u16, options: &[&str]) -> Self {
         Self::spawn(folder, port, &[&["--dev"], options].concat())
+    }
+
+    /// One that should have a peer, has none, and makes blocks all the same.
+    pub fn cut_off(folder: &Path) -> Self {
+        let nobody = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let peer = format!("/ip4/127.0.0.1/tcp/{}/p2p/{nobody}", free_port());
+        Self::start_with(folder, 0, &["--bootnodes", &peer])
     }
 
     /// One that makes no blocks, and takes those of a peer.

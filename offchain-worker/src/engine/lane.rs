@@ -195,6 +195,10 @@ impl Engine {
             }
             Err(error) => {
                 vm.last_error = Some(error.to_string());
+                if *action == Action::MarkOrphan {
+                    // On a full disk it would else never go, and may be what fills the disk.
+                    vm.orphan_since = vm.orphan_since.or(Some(now));
+                }
                 // What is asked by now has not failed.
                 if asked {
                     failed(vm, &error, now);

@@ -101,6 +101,7 @@ impl Engine {
         for (uuid, vm) in table.vms.iter_mut() {
             let mut found = seen.remove(uuid).map(|seen| seen.found).unwrap_or_default();
             self.mind_stray_disk(vm, &mut found);
+            vm.mind_mark(&mut found, self.now());
             // A lane that acted meanwhile knows better than what was listed.
             if !vm.busy && before.get(uuid).is_none_or(|acts| *acts == vm.acts) {
                 vm.found = found;

@@ -299,9 +299,11 @@ impl Engine {
     }
 
     fn context(&self, table: &Table) -> Context {
+        let now = self.now();
         Context {
-            now: self.now(),
+            now,
             authority: table.authority() && self.may_lose.load(Ordering::Relaxed),
+            synced: table.is_of_now(now),
             shutdown_grace: self.settings.operations.shutdown_grace,
             orphan_disk_delay: self.settings.operations.orphan_disk_delay,
         }

@@ -1,6 +1,10 @@
 //! The node's work, as a finalized block has it.
 
-use super::{lock, Engine};
+use super::{
+    lock,
+    table::{Table, Vm},
+    Engine,
+};
 use crate::{identity::Identity, network};
 use quarry_client::{Finalized, ReadError};
 use quarry_primitives::{api::WorkItem, node::NodeRecord, BlockNumber};
@@ -13,26 +17,22 @@ use uuid::Uuid;
 
 impl Engine {
     /// Reads what the chain wants at a finalized block. The list itself is read only where the node's
-    /// work changed since it was read last.
+    /// work changed since it was read last with authority.
     pub(super) async fn read_work(&self, finalized: Finalized) -> Result<(), ReadError> {
         let begun = Instant::now();
         let at = self.chain.at(finalized.block.hash);
         let node = at.node(&self.settings.node_id).await?.map(|view| view.node);
         let live_block = at.live_blocks().await?;
-        let syncing = self.chain.is_syncing().await?;
-        self.note_block(finalized, syncing, node.as_ref());
+        // Whether it is alone says nothing: finality that goes on has all the peers that it needs.
+        let syncing = self.chain.network().await?.is_syncing;
         let version = node.as_ref().map(|node| node.work_version);
-        let changed = {
+        let (reading, authority, changed) = {
             let mut table = self.table();
-            table.live_block = live_block;
-            table.read_block = finalized.block.number;
-            table.sound = finalized.may_act() && !syncing;
-            let authority = table.authority();
-            if table.told.replace(authority) != Some(authority) {
-                log_authority(authority, finalized, table.highest_seen());
-            }
-            table.work_version != Some(version)
+            let reading = table.judge(finalized, live_block, syncing, self.now());
+            table.restrict(reading);
+            (reading, table.has_authority(reading), table.lacks_work_of(version))
         };
+        self.note_block(finalized, !reading.synced, node.as_ref());
         if changed {
             let items = match &node {
                 Some(_) => at.work_for(&self.settings.node_id).await?,
@@ -40,16 +40,23 @@ impl Engine {
             };
             let next_request_id = at.next_request_id().await?;
             let params = at.params().await?;
+            let stays_for = at.offline_after().await?.saturating_add(params.evict_after);
             let (number, vms, took) = (finalized.block.number, items.len(), begun.elapsed());
             tracing::debug!(number, vms, ?took, "the node's work was read");
-            self.take_work(items);
-            let mut table = self.table();
-            table.next_request_id = next_request_id;
-            table.params = Some(params);
-            table.work_version = Some(version);
-            table.has_work = true;
-            table.work_known_at = Some(finalized.told_at);
+            self.want_filter(&items, authority);
+            self.take_work(items, |table| {
+                table.read = reading;
+                table.next_request_id = next_request_id;
+                table.params = Some(params);
+                table.stays_for = stays_for;
+                table.note_work_of(version);
+                table.has_work = true;
+                table.work_known_at = Some(finalized.told_at);
+            });
+        } else {
+            self.table().read = reading;
         }
+        self.tell_authority(finalized);
         self.remember(finalized);
         Ok(())
     }
@@ -59,23 +66,24 @@ impl Engine {
         self.table().work_version = None;
     }
 
-    fn take_work(&self, items: Vec<WorkItem>) {
+    /// Takes the work together with what `note` knows of it: no lane sees one without the other.
+    fn take_work(&self, items: Vec<WorkItem>, note: impl FnOnce(&mut Table)) {
         self.guard_against_loss(&items);
-        self.want_filter(&items);
         let mut items: HashMap<Uuid, Arc<WorkItem>> = items
             .into_iter()
             .map(|item| (Identity::of(self.genesis, &item).uuid(), Arc::new(item)))
             .collect();
         let mut table = self.table();
+        note(&mut table);
         let authority = table.authority();
         for (uuid, vm) in table.vms.iter_mut() {
             let item = items.remove(uuid);
             if !authority && vm.knows_better_than(item.as_deref()) {
                 continue;
             }
-            let is_new = item.is_some() && vm.item.is_none();
             vm.take(item);
-            if is_new && vm.found.folder.as_ref().is_some_and(|f| f.orphan_for.is_some()) {
+            let is_marked = vm.found.folder.as_ref().is_some_and(|f| f.orphan_for.is_some());
+            if authority && is_marked && vm.item.is_some() {
                 self.un_orphan(*uuid, vm);
             }
         }
@@ -90,7 +98,8 @@ impl Engine {
     }
 
     /// What was an orphan and is wanted again ages from nought if it is ever one again.
-    fn un_orphan(&self, uuid: Uuid, vm: &mut super::table::Vm) {
+    fn un_orphan(&self, uuid: Uuid, vm: &mut Vm) {
+        vm.orphan_since = None;
         if let Err(error) = self.folders.change(uuid, |manifest| manifest.orphan_since = None) {
             tracing::warn!(%uuid, %error, "still marked as an orphan");
         } else if let Some(folder) = &mut vm.found.folder {
@@ -129,13 +138,16 @@ impl Engine {
 
     /// Says which filter guests are plugged in behind: as the config and the pools have it now. A node
     /// without VMs leaves none behind.
-    fn want_filter(&self, items: &[WorkItem]) {
+    fn want_filter(&self, items: &[WorkItem], authority: bool) {
         if !self.settings.network.filter || !self.filters {
             return;
         }
         let name = self.filter_name.clone();
         let wanted = network::policy(name, &self.settings.network, items.iter());
         if items.is_empty() {
+            if !authority {
+                return;
+            }
             lock(&self.policy).forget();
             // An orphan may still be plugged in behind it: then it stays until the next reading.
             let removed =
@@ -172,6 +184,19 @@ impl Engine {
         self.table().access = node.map(|node| node.access.clone());
     }
 
+    fn tell_authority(&self, finalized: Finalized) {
+        let mut table = self.table();
+        let now = (table.authority(), table.read.synced);
+        let told = table.told.replace(now);
+        if told.is_none() && !now.1 {
+            tracing::info!(
+                "waiting for finality to go on: until then no guest is started or stopped"
+            );
+        } else if told != Some(now) {
+            log_authority(now, finalized, table.highest_seen());
+        }
+    }
+
     fn remember(&self, finalized: Finalized) {
         // A chain that was reset would else never count as one that lags behind.
         let taken = self.may_lose.load(Ordering::Relaxed);
@@ -188,11 +213,15 @@ impl Engine {
     }
 }
 
-fn log_authority(authority: bool, finalized: Finalized, seen: BlockNumber) {
+fn log_authority((authority, synced): (bool, bool), finalized: Finalized, seen: BlockNumber) {
     let number = finalized.block.number;
-    match authority {
-        true => tracing::info!(number, "the chain's word is good for all"),
-        false => tracing::warn!(
+    match (authority, synced) {
+        (true, _) => tracing::info!(number, "the chain's word is good for all"),
+        (false, false) => tracing::warn!(
+            number,
+            "the chain node is syncing, or behind: no guest is started or stopped, and nothing removed, by its word",
+        ),
+        (false, true) => tracing::warn!(
             number,
             seen,
             standing = ?finalized.standing,

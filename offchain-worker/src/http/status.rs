@@ -304,7 +304,7 @@ fn readiness(status: &Status, since_finalized: Option<Duration>) -> Readiness {
         Some(_) => {}
     }
     if status.chain.syncing {
-        missing.push("the chain node is syncing".into());
+        missing.push("the chain node is syncing, or nothing new was finalized yet".into());
     }
     if !status.hypervisor.connected {
         missing.push(format!("libvirt at {} does not answer", status.hypervisor.uri));

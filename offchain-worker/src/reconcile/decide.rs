@@ -21,6 +21,7 @@ pub fn next(wanted: Option<&Wanted>, found: &Found, memory: &Memory, context: &C
     };
     match answer {
         Next::Do(action) if action.is_destructive() && !context.authority => Next::Rest,
+        Next::Do(action) if action.is_start() && !context.synced => Next::Rest,
         Next::Do(action) => match due(&action, memory) {
             Some(due) if due > context.now => Next::Wait(due),
             _ => Next::Do(action),
@@ -32,7 +33,7 @@ pub fn next(wanted: Option<&Wanted>, found: &Found, memory: &Memory, context: &C
 fn due(action: &Action, memory: &Memory) -> Option<Time> {
     match action {
         Action::Report(_) => None,
-        Action::Start | Action::Resume => memory.not_before.max(memory.start_not_before),
+        action if action.is_start() => memory.not_before.max(memory.start_not_before),
         _ => memory.not_before,
     }
 }
@@ -101,10 +102,12 @@ impl Case<'_> {
         }
     }
 
-    /// Something newer was done to it already: the chain node that says this lags behind.
+    /// Something newer was done to it already, or it was found to be an orphan: the chain node that says this lags
+    /// behind.
     fn is_outdated(&self) -> bool {
         let done = self.found.domain.as_ref().map(|domain| domain.stored.max(domain.live));
-        done.flatten() > Some(self.wanted.generation)
+        let was_orphan = self.found.folder.as_ref().is_some_and(|f| f.orphan_for.is_some());
+        done.flatten() > Some(self.wanted.generation) || (was_orphan && !self.context.authority)
     }
 
     /// What ran once has its data on its disk; where that is gone there is nothing to start.
@@ -190,15 +193,19 @@ impl Case<'_> {
     /// What must be so before a start: the disk, the seed and the config as the chain has the VM now,
     /// and for what is asked now.
     fn prepare_start(&self, folder: &Folder) -> Option<Action> {
-        if let Some(action) = self.adjust(folder) {
-            return Some(action);
-        }
-        let domain = self.found.domain.as_ref()?;
-        let asked = matches!(
-            self.wanted.operation,
-            Some(OperationKind::Launch | OperationKind::Boot | OperationKind::Reboot)
-        );
-        (asked && domain.stored < Some(self.wanted.generation)).then_some(Action::Retag)
+        self.adjust(folder).or_else(|| self.retag())
+    }
+
+    /// Writes for what it is started or stopped, so that no chain node that lags has that undone.
+    fn retag(&self) -> Option<Action> {
+        let stored = self.found.domain.as_ref()?.stored?;
+        let asked = match self.wanted.operation? {
+            OperationKind::Launch | OperationKind::Boot | OperationKind::Reboot => true,
+            // A guest is stopped also where that cannot be written, as on a full disk.
+            OperationKind::Stop => self.memory.failures == 0,
+            OperationKind::Resize | OperationKind::Delete => false,
+        };
+        (asked && stored < self.wanted.generation).then_some(Action::Retag)
     }
 
     /// Disk, seed and stored config as the chain has the VM now.
@@ -239,6 +246,9 @@ impl Case<'_> {
 
     fn stop(&self) -> Next {
         let Some(folder) = &self.found.folder else { return Next::Rest };
+        if let Some(action) = self.retag() {
+            return Next::Do(action);
+        }
         if self.found.is_active() {
             return self.power_off();
         }

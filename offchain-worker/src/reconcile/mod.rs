@@ -168,6 +168,9 @@ pub struct Context {
     /// Whether the finalized state may be acted on in ways that cannot be undone: its chain node is not
     /// syncing, and it is as high as any seen before.
     pub authority: bool,
+    /// Whether it is of now: it came not long ago, from a chain node that has caught up with its network. What is older
+    /// may want a guest that runs elsewhere by now.
+    pub synced: bool,
     /// How long a guest may take to power off.
     pub shutdown_grace: Duration,
     /// How long the disk of an orphan is kept.
@@ -229,6 +232,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether a guest runs by it that did not.
+    pub fn is_start(&self) -> bool {
+        matches!(self, Self::Start | Self::Resume)
+    }
+
     /// Whether it cannot be undone.
     pub fn is_destructive(&self) -> bool {
         match self {

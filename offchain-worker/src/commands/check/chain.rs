@@ -4,7 +4,7 @@ use super::{clock, keys::Keys, registration, Finding, PATIENCE};
 use crate::{config::Settings, http::public_part};
 use data_encoding::HEXLOWER;
 use futures::future::join_all;
-use quarry_client::{Chain, ChainOptions, Finalized};
+use quarry_client::{Chain, ChainOptions, Finalized, Network};
 use quarry_primitives::Hash;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use subxt::{
@@ -24,7 +24,7 @@ struct Reached {
     chain: Chain,
     genesis: Hash,
     finalized: Finalized,
-    syncing: bool,
+    network: Network,
 }
 
 pub(super) async fn checks(settings: &Settings, keys: &Keys) -> Vec<Finding> {
@@ -70,8 +70,8 @@ async fn reach(endpoint: &str) -> Result<Reached, String> {
     };
     let no_answer = || format!("no answer within {} seconds", PATIENCE.as_secs());
     let (genesis, finalized) = timeout(PATIENCE, ready).await.map_err(|_| no_answer())??;
-    let syncing = chain.is_syncing().await.map_err(|error| error.to_string())?;
-    Ok(Reached { chain, genesis, finalized, syncing })
+    let network = chain.network().await.map_err(|error| error.to_string())?;
+    Ok(Reached { chain, genesis, finalized, network })
 }
 
 fn endpoint_finding(
@@ -92,10 +92,10 @@ fn endpoint_finding(
             format!("{shown} serves another chain: its genesis is {}", hex(&reached.genesis)),
             "correct chain.endpoints, or chain.genesis",
         ),
-        Ok(reached) if reached.syncing => Finding::fail(
+        Ok(reached) if !reached.network.is_in_step() => Finding::fail(
             name,
-            format!("{shown} is still catching up with the chain"),
-            "wait until it has; nothing is destroyed on its word until then",
+            format!("{shown} is still catching up with the chain, or has no peers"),
+            "wait until it has; nothing is started or destroyed by its word until then",
         ),
         Ok(reached) => {
             let number = reached.finalized.block.number;

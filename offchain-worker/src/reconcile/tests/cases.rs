@@ -103,7 +103,7 @@ fn a_domain_that_is_gone_is_defined_again_over_its_disk() {
 #[test]
 fn a_stop_asks_the_guest() {
     let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
-    assert_eq!(world.settle(), [Action::ShutDown, done(OperationKind::Stop)]);
+    assert_eq!(world.settle(), [Action::Retag, Action::ShutDown, done(OperationKind::Stop)]);
 }
 
 #[test]
@@ -114,14 +114,14 @@ fn a_guest_that_does_not_listen_is_asked_again_until_its_time_is_up() {
     assert_eq!(world.now, GRACE);
     let asked = actions.iter().filter(|action| **action == Action::ShutDown).count();
     assert_eq!(asked, 9);
-    assert_eq!(actions[9..], [Action::Destroy, done(OperationKind::Stop)]);
+    assert_eq!(actions[10..], [Action::Destroy, done(OperationKind::Stop)]);
 }
 
 #[test]
 fn a_guest_is_not_waited_for_when_the_chain_stops_waiting() {
     let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
     world.wanted.as_mut().unwrap().blocks_left = Some(5);
-    assert_eq!(world.next(), Next::Do(Action::Destroy));
+    assert_eq!(world.settle(), [Action::Retag, Action::Destroy, done(OperationKind::Stop)]);
 }
 
 #[test]
@@ -259,5 +259,63 @@ fn what_a_chain_node_says_that_lags_behind_is_not_done() {
 fn without_authority_no_guest_is_asked_to_stop() {
     let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
     world.authority = false;
+    assert_eq!(world.settle(), [Action::Retag]);
+}
+
+#[test]
+fn while_the_chain_node_is_syncing_nothing_is_started_and_nothing_stopped() {
+    for operation in [None, Some(OperationKind::Boot)] {
+        let mut world = World::off(Some(wanted(Desired::Running, operation)));
+        (world.synced, world.authority) = (false, false);
+        assert!(!world.settle().contains(&Action::Start));
+        world.synced = true;
+        assert!(world.settle().contains(&Action::Start));
+    }
+    let mut world = World::running(Some(wanted(Desired::Running, None)));
+    (world.synced, world.authority) = (false, false);
     assert_eq!(world.next(), Next::Rest);
+    world.found.domain = Some(domain(Power::Paused, Some(4)));
+    assert_eq!(world.next(), Next::Rest);
+}
+
+#[test]
+fn a_launch_goes_as_far_as_the_start_while_the_chain_node_is_syncing() {
+    let mut world = World::empty(Some(wanted(Desired::Launch, Some(OperationKind::Launch))));
+    (world.synced, world.authority) = (false, false);
+    assert_eq!(world.settle(), [Action::Fetch, Action::MakeFolder, Action::Define]);
+}
+
+#[test]
+fn without_authority_a_guest_that_died_is_started_again() {
+    let mut world = World::off(Some(wanted(Desired::Running, None)));
+    world.authority = false;
+    assert_eq!(world.settle(), [Action::Start]);
+}
+
+#[test]
+fn what_was_stopped_is_not_started_by_the_word_of_a_chain_node_that_lags_behind_the_stop() {
+    let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
+    world.settle();
+    world.restart();
+    world.wanted = Some(Wanted { generation: 4, ..wanted(Desired::Running, None) });
+    assert_eq!(world.next(), Next::Rest);
+}
+
+#[test]
+fn a_guest_is_stopped_also_where_its_generation_cannot_be_written() {
+    let mut world = World::running(Some(wanted(Desired::Stopped, Some(OperationKind::Stop))));
+    assert_eq!(world.next(), Next::Do(Action::Retag));
+    world.fail(FailureKind::Retryable);
+    assert_eq!(world.next(), Next::Do(Action::ShutDown));
+}
+
+#[test]
+fn an_orphan_is_not_started_by_the_word_of_a_chain_node_that_lags() {
+    let mut world = World::off(None);
+    world.apply(Action::MarkOrphan);
+    world.wanted = Some(wanted(Desired::Running, None));
+    world.authority = false;
+    assert_eq!(world.next(), Next::Rest);
+    world.authority = true;
+    assert_eq!(world.settle(), [Action::Start]);
 }

@@ -136,6 +136,13 @@ proptest! {
     }
 
     #[test]
+    fn while_the_chain_node_is_syncing_no_guest_is_started(mut world in any_world()) {
+        world.synced = false;
+        let actions = world.settle();
+        prop_assert!(!actions.iter().any(Action::is_start), "{actions:?}");
+    }
+
+    #[test]
     fn a_disk_goes_only_by_a_deletion_or_as_an_orphans(mut world in any_world()) {
         let gone = match &world.wanted {
             None => true,

@@ -17,6 +17,7 @@ pub struct World {
     pub memory: Memory,
     pub now: Time,
     pub authority: bool,
+    pub synced: bool,
     /// Whether guests power off when they are asked.
     pub polite: bool,
     /// What was done, in order.
@@ -55,6 +56,7 @@ impl World {
             memory: Memory::default(),
             now: Time::ZERO,
             authority: true,
+            synced: true,
             polite: true,
             done: Vec::new(),
         }
@@ -78,6 +80,7 @@ impl World {
         let context = Context {
             now: self.now,
             authority: self.authority,
+            synced: self.synced,
             shutdown_grace: GRACE,
             orphan_disk_delay: ORPHAN_DELAY,
         };
