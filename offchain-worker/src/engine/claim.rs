@@ -1,7 +1,9 @@
 //! Open requests: claimed when all that their launch needs is here, and not by all nodes at once. Those that wait for
 //! this node by name are claimed whatever the settings say of others.
 
-use super::{fetch::wanted, Engine};
+mod tries;
+
+use super::{fetch::wanted, lock, Engine};
 use crate::metrics;
 use quarry_client::{Outcome, ReadError, Report};
 use quarry_images::{FetchError, Held};
@@ -10,27 +12,22 @@ use quarry_primitives::{
     request::{ComputeRequest, IpWish, RequestId},
     Hash,
 };
-use rand::Rng;
+use rand::{seq::SliceRandom, Rng};
 use std::{
-    collections::HashMap,
-    sync::{atomic::Ordering, Arc},
+    sync::{atomic::Ordering, Arc, Mutex},
     time::Duration,
 };
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tries::{arrange, Ended, Known, Turn};
 
 /// The wait before a claim is random and up to this: nodes that all took the first request they see
 /// would all but one have worked in vain.
 const UP_TO: Duration = Duration::from_secs(18);
-/// A request that could not be claimed is let alone for so long.
-const LET_ALONE: Duration = Duration::from_secs(300);
 /// How long its user data is waited for.
 const USER_DATA_WAIT: Duration = Duration::from_secs(20);
-/// How many are prepared at once.
-const AT_ONCE: usize = 4;
+/// Of how many the chain is asked in a block whether they wait for this node by name.
+const ASKED_OF: usize = 100;
 
 /// Why a request was not claimed.
 #[derive(Debug, thiserror::Error)]
@@ -51,26 +48,49 @@ enum ClaimError {
     Late,
 }
 
-/// Requests that are prepared, or were and failed, and until when they are let alone.
-type Known = HashMap<RequestId, super::Time>;
+impl ClaimError {
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Fetch(_) | Self::NoUserData | Self::NoNetwork(_) | Self::Unwanted => {
+                Ended::InVain
+            }
+            Self::Read(_) | Self::Gone | Self::Late => Ended::Missed,
+        }
+    }
+}
+
+/// Ends a try, however that goes.
+struct UnderWay {
+    engine: Arc<Engine>,
+    known: Arc<Mutex<Known>>,
+    id: RequestId,
+    ended: Ended,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.known).end(self.id, self.ended, self.engine.now());
+    }
+}
 
 impl Engine {
     /// Claims until it is told to stop.
     pub(super) async fn claim(self: Arc<Self>, stop: CancellationToken) {
         let mut finalized = self.chain.finalized();
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        let mut known = Known::new();
+        let known = Arc::new(Mutex::new(Known::default()));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = finalized.changed() => if changed.is_err() { return },
             }
             let Some(latest) = *finalized.borrow_and_update() else { continue };
-            if !self.accepting.load(Ordering::Relaxed) || !latest.may_act() {
+            // What may not be started is not taken either.
+            let may_start = self.table().is_of_now(self.now());
+            if !self.accepting.load(Ordering::Relaxed) || !latest.may_act() || !may_start {
                 continue;
             }
             match self.open_requests(latest.block.hash).await {
-                Ok(open) => self.consider(open, &mut known, &turns),
+                Ok(open) => self.consider(open, &known).await,
                 Err(error) => tracing::debug!(%error, "open requests cannot be read"),
             }
         }
@@ -85,33 +105,62 @@ impl Engine {
         claims.enabled && request.price >= claims.min_price
     }
 
-    fn consider(
-        self: &Arc<Self>,
-        open: Vec<OpenRequest>,
-        known: &mut Known,
-        turns: &Arc<Semaphore>,
-    ) {
-        let now = self.now();
-        known.retain(|_, until| *until > now);
+    async fn consider(self: &Arc<Self>, mut open: Vec<OpenRequest>, known: &Arc<Mutex<Known>>) {
+        let ids = open.iter().map(|request| request.request_id).collect();
+        lock(known).keep(&ids, self.now());
+        self.ask_for_names(&open, known).await;
+        let is_named =
+            |request: &OpenRequest| lock(known).is_named(request.request_id) == Some(true);
+        arrange(&mut open, is_named, &mut rand::thread_rng());
         for request in open {
-            if known.contains_key(&request.request_id) {
-                continue;
+            if self.wants(&request) || is_named(&request) {
+                self.begin(request, known);
             }
-            let Ok(turn) = turns.clone().try_acquire_owned() else { return };
-            known.insert(request.request_id, now + LET_ALONE);
-            let engine = self.clone();
-            tokio::spawn(async move {
-                let _turn = turn;
-                let id = request.request_id;
-                match engine.try_claim(request).await {
-                    Ok(()) => tracing::info!(request = %id, "claimed"),
-                    Err(error @ ClaimError::Unwanted) => {
-                        tracing::debug!(request = %id, %error, "not claimed");
-                    }
-                    Err(error) => tracing::info!(request = %id, %error, "not claimed"),
-                }
-            });
         }
+    }
+
+    /// Asks which of them wait for this node by name: once for each, and of many in the blocks to come.
+    async fn ask_for_names(&self, open: &[OpenRequest], known: &Mutex<Known>) {
+        let ids = open.iter().map(|request| request.request_id);
+        let mut unknown: Vec<RequestId> =
+            ids.filter(|id| lock(known).is_named(*id).is_none()).collect();
+        unknown.shuffle(&mut rand::thread_rng());
+        for id in unknown.into_iter().take(ASKED_OF) {
+            match self.asked(id).await {
+                Ok(asked) => lock(known).set_named(id, asked.named_node),
+                Err(error) => {
+                    tracing::debug!(request = %id, %error, "whom it waits for is asked again");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tries it in the background, if it is its turn.
+    fn begin(self: &Arc<Self>, request: OpenRequest, known: &Arc<Mutex<Known>>) {
+        let id = request.request_id;
+        let turn = match self.images.contains(&request.image.digest) {
+            true => Turn::Stored,
+            false => Turn::Fetch(request.image.digest),
+        };
+        if !lock(known).begin(id, turn, self.now()) {
+            return;
+        }
+        let engine = self.clone();
+        let (known, ended) = (known.clone(), Ended::InVain);
+        let under_way = UnderWay { engine: self.clone(), known, id, ended };
+        tokio::spawn(async move {
+            let mut under_way = under_way;
+            let tried = engine.try_claim(request).await;
+            under_way.ended = tried.as_ref().err().map_or(Ended::Missed, ClaimError::ended);
+            match tried {
+                Ok(()) => tracing::info!(request = %id, "claimed"),
+                Err(error @ ClaimError::Unwanted) => {
+                    tracing::debug!(request = %id, %error, "not claimed");
+                }
+                Err(error) => tracing::info!(request = %id, %error, "not claimed"),
+            }
+        });
     }
 
     async fn try_claim(&self, request: OpenRequest) -> Result<(), ClaimError> {
