@@ -3,7 +3,8 @@
 use crate::{
     figures::Refusal,
     gate::Pass,
-    server::{lock, Place, Server},
+    places::Place,
+    server::{lock, Server},
     session::MAX_TRIES,
 };
 use quarry_primitives::request::RequestId;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Channels that one connection may have open.
 const MAX_CHANNELS: usize = 32;
+/// And that it may open in its life: russh keeps a part of each that is closed from here first.
+const MAX_OPENED: usize = 1_024;
 /// Refusals within one session that are logged.
 const MAX_LINES: usize = 10;
 /// What a client says of itself takes no more room than this in a log.
@@ -87,6 +90,7 @@ pub(crate) struct Connection {
     received: AtomicU64,
     sent: AtomicU64,
     channels: AtomicUsize,
+    channels_ever: AtomicUsize,
     login: watch::Sender<Option<Login>>,
     story: Mutex<Story>,
 }
@@ -113,6 +117,7 @@ impl Connection {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             channels: AtomicUsize::new(0),
+            channels_ever: AtomicUsize::new(0),
             login: watch::Sender::new(None),
             story: Mutex::new(Story { pass: Some(pass), ..Story::default() }),
         }
@@ -135,7 +140,7 @@ impl Connection {
 
     /// From here on it counts as logged in. False if the VM has too many connections already.
     pub(crate) fn logged_in(&self, login: Login) -> bool {
-        let place = self.server.take_place(login.vm);
+        let place = self.server.connections.take(login.vm);
         let has_place = place.is_some();
         {
             let mut story = lock(&self.story);
@@ -224,11 +229,18 @@ impl Connection {
         self.server.figures.sent(bytes);
     }
 
-    /// Room for one channel more, until it is dropped.
-    pub(crate) fn room(self: &Arc<Self>) -> Option<Room> {
+    /// Room for one channel more of the VM, until it is dropped; else why there is none.
+    pub(crate) fn room(self: &Arc<Self>, vm: RequestId) -> Result<Room, &'static str> {
+        let of_vm = self.server.channels.take(vm).ok_or("the VM has too many channels")?;
         let taken = self.channels.fetch_add(1, Ordering::Relaxed);
-        let room = Room(self.clone());
-        (taken < MAX_CHANNELS).then_some(room)
+        let room = Room { connection: self.clone(), _of_vm: of_vm };
+        if taken >= MAX_CHANNELS {
+            return Err("the connection has too many channels");
+        }
+        if self.channels_ever.fetch_add(1, Ordering::Relaxed) >= MAX_OPENED {
+            return Err("channels used up: make a new connection");
+        }
+        Ok(room)
     }
 
     pub(crate) fn opened(&self, what: &'static str) {
@@ -286,11 +298,14 @@ impl Connection {
 }
 
 /// Room for one channel.
-pub(crate) struct Room(Arc<Connection>);
+pub(crate) struct Room {
+    connection: Arc<Connection>,
+    _of_vm: Place,
+}
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0.channels.fetch_sub(1, Ordering::Relaxed);
+        self.connection.channels.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Refusal {
     Left,
     /// The VM has too many connections.
     Connections,
-    /// A port, or a kind of channel, that is not carried.
+    /// A port, or a kind of channel, that is not carried, or one channel too many.
     Channel,
 }
 

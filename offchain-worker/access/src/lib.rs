@@ -11,6 +11,7 @@ mod directory;
 mod figures;
 mod gate;
 mod log;
+mod places;
 mod pump;
 mod server;
 mod session;

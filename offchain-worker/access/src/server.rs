@@ -6,16 +6,15 @@ use crate::{
     directory::Node,
     figures::{Figures, Refusal},
     gate::Gate,
+    places::Places,
     session::{Session, MAX_TRIES},
     stream::Cuttable,
 };
-use quarry_primitives::request::RequestId;
 use russh::{
     cipher, compression, kex, server::Config, Disconnect, MethodKind, MethodSet, Preferred, SshId,
 };
 use std::{
     borrow::Cow,
-    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -36,6 +35,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVES: usize = 3;
 /// How long a client has to take the message that it is over.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Messages that a channel may have for a VM that does not take them; after that the connection waits.
+const CHANNEL_BUFFER: usize = 4;
 /// When the process has no room for another connection, or for another line in the log.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Nothing that lets a client choose how much work it makes before it logged in.
@@ -58,6 +59,8 @@ pub struct Limits {
     pub per_source: usize,
     /// Connections of one VM.
     pub per_vm: usize,
+    /// Channels of one VM, over all its connections.
+    pub channels_per_vm: usize,
     /// How long a connection may carry nothing.
     pub idle_timeout: Duration,
 }
@@ -68,9 +71,10 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) figures: Arc<Figures>,
     pub(crate) consoles: Consoles,
+    pub(crate) connections: Arc<Places>,
+    pub(crate) channels: Arc<Places>,
     gate: Gate,
     stop: CancellationToken,
-    by_vm: Mutex<HashMap<RequestId, usize>>,
     told_busy: Mutex<Option<Instant>>,
 }
 
@@ -82,9 +86,10 @@ impl Server {
             limits,
             figures: Arc::default(),
             consoles: Consoles::default(),
+            connections: Places::new(limits.per_vm),
+            channels: Places::new(limits.channels_per_vm),
             gate: Gate::new(limits.unauthenticated, limits.per_source),
             stop,
-            by_vm: Mutex::default(),
             told_busy: Mutex::default(),
         })
     }
@@ -172,17 +177,6 @@ impl Server {
         }
     }
 
-    /// A place among the connections of a VM.
-    pub(crate) fn take_place(self: &Arc<Self>, vm: RequestId) -> Option<Place> {
-        let mut by_vm = lock(&self.by_vm);
-        let count = by_vm.entry(vm).or_default();
-        if *count >= self.limits.per_vm {
-            return None;
-        }
-        *count += 1;
-        Some(Place { server: self.clone(), vm })
-    }
-
     /// Whoever knocks too often must not fill the log.
     fn refuse_busy(&self, source: SocketAddr) {
         self.figures.refuse(Refusal::Busy);
@@ -191,22 +185,6 @@ impl Server {
             *told = Some(Instant::now());
             let refused = self.figures.refused(Refusal::Busy);
             tracing::info!(%source, why = Refusal::Busy.name(), refused, "access refused");
-        }
-    }
-}
-
-/// One of the connections of a VM, until this is dropped.
-pub(crate) struct Place {
-    server: Arc<Server>,
-    vm: RequestId,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_vm = lock(&self.server.by_vm);
-        match by_vm.get_mut(&self.vm) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(by_vm.remove(&self.vm)),
         }
     }
 }
@@ -229,6 +207,7 @@ fn config(key: russh::keys::PrivateKey) -> Arc<Config> {
         inactivity_timeout: None,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVES,
+        channel_buffer_size: CHANNEL_BUFFER,
         event_buffer_size: 32,
         ..Config::default()
     })

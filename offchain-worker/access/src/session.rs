@@ -2,7 +2,7 @@
 
 use crate::{
     command::{self, Command, USAGE},
-    connection::{Connection, Login},
+    connection::{Connection, Login, Room},
     console,
     directory::Node,
     log, pump, stats,
@@ -53,6 +53,23 @@ impl Session {
     }
 }
 
+/// Room for a channel more, which is then to be answered; else refuses it, in words that the tenant's client shows.
+async fn take_room(
+    connection: &Arc<Connection>,
+    vm: RequestId,
+    reply: ChannelOpenHandle,
+) -> Option<(Room, ChannelOpenHandle)> {
+    match connection.room(vm) {
+        Ok(room) => Some((room, reply)),
+        Err(why) => {
+            connection.refuse(why);
+            let code = ChannelOpenFailure::ResourceShortage.code();
+            reply.reject(ChannelOpenFailure::Other { code, reason: why.to_owned() }).await;
+            None
+        }
+    }
+}
+
 impl Handler for Session {
     type Error = russh::Error;
 
@@ -88,8 +105,7 @@ impl Handler for Session {
         _: &mut Wire,
     ) -> Result<(), Self::Error> {
         let Some(login) = self.connection.login() else { return Ok(()) };
-        let Some(room) = self.connection.room() else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let Some((room, reply)) = take_room(&self.connection, login.vm, reply).await else {
             return Ok(());
         };
         reply.accept().await;
@@ -112,8 +128,7 @@ impl Handler for Session {
         _: &mut Wire,
     ) -> Result<(), Self::Error> {
         let Some(login) = self.connection.login() else { return Ok(()) };
-        let Some(room) = self.connection.room() else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let Some((room, reply)) = take_room(&self.connection, login.vm, reply).await else {
             return Ok(());
         };
         let (connection, host) = (self.connection.clone(), host.to_owned());

@@ -10,6 +10,10 @@
 mod support;
 
 use quarry_access::Refusal;
+use russh::{
+    client::{self, Handle, Handler},
+    keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate},
+};
 use rustix::{
     fs::{Mode, OFlags},
     pty::{grantpt, openpt, ptsname, unlockpt, OpenptFlags},
@@ -17,14 +21,17 @@ use rustix::{
 use std::{
     fs::File,
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
+    time::Duration,
 };
-use support::{text, until, Port};
+use support::{private, text, until, Port, LIMITS};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, UnixListener},
     process::Child,
+    time::{sleep, timeout},
 };
 
 const ED25519: [&str; 2] = ["-t", "ed25519"];
@@ -149,10 +156,7 @@ fn serial() -> (File, PathBuf) {
     (File::from(guest), path)
 }
 
-async fn console(
-    port: &Port,
-    key: &std::path::Path,
-) -> (Child, BufReader<tokio::process::ChildStderr>) {
+async fn console(port: &Port, key: &Path) -> (Child, BufReader<tokio::process::ChildStderr>) {
     let mut ssh = port.ssh("7", key, &[]);
     let mut ssh = ssh.arg("console").stdin(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(ssh.stderr.take().unwrap());
@@ -245,4 +249,62 @@ async fn a_socket_of_the_host_is_not_carried() {
     assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0);
     until("it is counted", || port.figures.refused(Refusal::Channel) == 1).await;
     ssh.start_kill().unwrap();
+}
+
+/// A client that opens what the test says and takes any server's key.
+struct Client;
+
+impl Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+}
+
+async fn connect(port: &Port, key: &Path) -> Handle<Client> {
+    let mut handle = client::connect(Arc::default(), port.address, Client).await.unwrap();
+    let key = PrivateKeyWithHashAlg::new(Arc::new(private(key)), None);
+    assert!(handle.authenticate_publickey("7", key).await.unwrap().success());
+    handle
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_has_so_many_channels_over_all_its_connections() {
+    let port = Port::open(|_, _| ()).await;
+    let (key, line) = port.key("tenant", &ED25519);
+    port.set(&[(7, &[&line]), (8, &[&line])]);
+    let connections = [connect(&port, &key).await, connect(&port, &key).await];
+    let mut held = Vec::new();
+    for connection in &connections {
+        for _ in 0..LIMITS.channels_per_vm / 2 {
+            held.push(connection.channel_open_session().await.unwrap());
+        }
+    }
+    let refused = port.ssh("7", &key, &["-W", "vm:22"]).output().await.unwrap();
+    let said = text(&refused.stderr);
+    assert!(said.contains("the VM has too many channels"), "{said}");
+    assert_eq!(port.figures.refused(Refusal::Channel), 1);
+    assert!(port.run("8", &key, "stats").await.status.success(), "another VM has its own");
+    held.pop().unwrap().close().await.unwrap();
+    let again = async {
+        while connections[1].channel_open_session().await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), again).await.expect("room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_opens_so_many_channels_in_its_life() {
+    let port = Port::open(|_, _| ()).await;
+    let (key, line) = port.key("tenant", &ED25519);
+    port.set(&[(7, &[&line])]);
+    let connection = connect(&port, &key).await;
+    for _ in 0..1_024 {
+        connection.channel_open_session().await.unwrap().close().await.unwrap();
+    }
+    assert!(connection.channel_open_session().await.is_err());
+    assert_eq!(port.figures.refused(Refusal::Channel), 1);
+    assert!(port.run("7", &key, "stats").await.status.success(), "a new one begins anew");
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections of one VM.
 const PER_VM: usize = 32;
+/// Channels of one VM, over all its connections.
+const CHANNELS_PER_VM: usize = 64;
 
 /// Why tenants cannot be let in.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,7 @@ pub fn serve(
         unauthenticated: settings.unauthenticated,
         per_source: settings.per_source,
         per_vm: PER_VM,
+        channels_per_vm: CHANNELS_PER_VM,
         idle_timeout: settings.idle_timeout,
     };
     let tenants = Arc::new(tenants::Tenants::new(engine.clone(), settings.key.clone()));

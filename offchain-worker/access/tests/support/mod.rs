@@ -20,6 +20,7 @@ pub const LIMITS: Limits = Limits {
     unauthenticated: 64,
     per_source: 4,
     per_vm: 32,
+    channels_per_vm: 64,
     idle_timeout: Duration::from_secs(3600),
 };
 
