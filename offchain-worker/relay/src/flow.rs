@@ -26,6 +26,8 @@ const TOLD: usize = WINDOW / 8;
 /// The type of extended data that tells so, as a number of four bytes.
 pub(crate) const PASSED_ON: u32 = 0x5152_0001;
 const PIECE: usize = 32 * 1024;
+/// Once one direction is through, a connection may carry nothing for so long.
+pub(crate) const HALF_CLOSED: Duration = Duration::from_secs(20);
 
 /// How a connection ended, and what it carried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,6 +76,7 @@ pub(crate) async fn carry<M, S>(
     queue: &Queue,
     local: S,
     idle: Duration,
+    half_closed: Duration,
 ) -> Ended
 where
     M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
@@ -88,7 +91,7 @@ where
     let why = tokio::select! {
         done = both => done.err().unwrap_or(Why::Done),
         why = flow.receive(reader) => why,
-        () = flow.is_idle(idle) => Why::Idle,
+        () = flow.is_idle(idle, half_closed) => Why::Idle,
     };
     writer.close().await.ok();
     let count = flow.count();
@@ -100,6 +103,7 @@ struct Flow {
     more: Notify,
     credit: Semaphore,
     closed: CancellationToken,
+    half_closed: CancellationToken,
     count: Mutex<Count>,
 }
 
@@ -132,6 +136,7 @@ impl Flow {
             more: Notify::new(),
             credit: Semaphore::new(WINDOW),
             closed: CancellationToken::new(),
+            half_closed: CancellationToken::new(),
             count: Mutex::new(Count { to_local: 0, from_local: 0, last: Instant::now() }),
         }
     }
@@ -228,6 +233,7 @@ impl Flow {
         }
         // One that is gone already has nothing more to say either.
         local.shutdown().await.ok();
+        self.one_is_through();
         Ok(())
     }
 
@@ -269,13 +275,32 @@ impl Flow {
                 self.count().carried(0, read);
             }
         };
-        tokio::select! {
+        let sent = tokio::select! {
             () = self.closed.cancelled() => Ok(()),
             sent = all => sent,
+        };
+        self.one_is_through();
+        sent
+    }
+
+    /// From here on less patience is had with the other direction.
+    fn one_is_through(&self) {
+        self.count().carried(0, 0);
+        self.half_closed.cancel();
+    }
+
+    async fn is_idle(&self, idle: Duration, half_closed: Duration) {
+        let half_closed = async {
+            self.half_closed.cancelled().await;
+            self.is_silent(half_closed).await;
+        };
+        tokio::select! {
+            () = self.is_silent(idle) => (),
+            () = half_closed => (),
         }
     }
 
-    async fn is_idle(&self, after: Duration) {
+    async fn is_silent(&self, after: Duration) {
         loop {
             let left = after.saturating_sub(self.count().last.elapsed());
             if left.is_zero() {

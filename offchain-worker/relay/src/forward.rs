@@ -25,6 +25,7 @@ pub(crate) struct Forward {
     gate: Gate,
     carried: Arc<Semaphore>,
     idle: Duration,
+    half_closed: Duration,
 }
 
 /// A place among those that are carried at once.
@@ -46,6 +47,7 @@ impl Forward {
             gate: Gate::new(relay.limits.per_node, relay.limits.per_source),
             carried: relay.carried.clone(),
             idle: relay.limits.idle,
+            half_closed: relay.limits.half_closed,
         })
     }
 
@@ -118,7 +120,7 @@ impl Forward {
                 return;
             }
         };
-        let ended = flow::carry(channel, &self.queue, socket, self.idle).await;
+        let ended = flow::carry(channel, &self.queue, socket, self.idle, self.half_closed).await;
         tracing::info!(
             node = self.node,
             %source,

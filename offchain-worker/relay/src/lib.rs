@@ -32,6 +32,9 @@ use std::borrow::Cow;
 /// What is not done by then is given up: logging in, and opening a channel.
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Messages that a channel may have before it is seen to; after that the session waits.
+const CHANNEL_BUFFER: usize = 4;
+
 /// The version that both sides tell.
 const SSH_ID: russh::SshId = russh::SshId::Standard(Cow::Borrowed("SSH-2.0-quarry"));
 

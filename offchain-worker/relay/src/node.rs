@@ -1,6 +1,12 @@
 //! The node's side: it dials the relay, and what comes to its port there it takes as if it came to a port here.
 
-use crate::{algorithms, ed25519, flow, line, line::Queue, PrivateKey, SSH_ID, WITHIN};
+use crate::{
+    algorithms, ed25519,
+    flow::{self, HALF_CLOSED},
+    line,
+    line::Queue,
+    PrivateKey, CHANNEL_BUFFER, SSH_ID, WITHIN,
+};
 use russh::{
     client::{self, AuthResult, ChannelOpenHandle, Handler, Msg, Session},
     keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate},
@@ -141,6 +147,7 @@ fn config() -> client::Config {
     client::Config {
         client_id: SSH_ID,
         preferred: algorithms(),
+        channel_buffer_size: CHANNEL_BUFFER,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: 2,
         ..client::Config::default()
@@ -196,7 +203,7 @@ impl Handler for Node {
         tokio::spawn(async move {
             tokio::select! {
                 () = cut.cancelled() => (),
-                ended = flow::carry(channel, &queue, ours, idle) => {
+                ended = flow::carry(channel, &queue, ours, idle, HALF_CLOSED) => {
                     tracing::debug!(%source, ?ended, "a connection by the relay ended");
                 }
             }

@@ -1,8 +1,8 @@
 //! The relay: who is let in, and who is cut off.
 
 use crate::{
-    forward::Forward, line, line::Queue, login::Login, ports::PortsError, Ports, PrivateKey,
-    SSH_ID, WITHIN,
+    flow::HALF_CLOSED, forward::Forward, line, line::Queue, login::Login, ports::PortsError, Ports,
+    PrivateKey, CHANNEL_BUFFER, SSH_ID, WITHIN,
 };
 use futures::StreamExt;
 use quarry_access::Gate;
@@ -66,6 +66,8 @@ pub struct Limits {
     pub unauthenticated_per_source: usize,
     /// How long a connection may carry nothing.
     pub idle: Duration,
+    /// The same once one direction is through.
+    pub half_closed: Duration,
 }
 
 impl Default for Limits {
@@ -78,6 +80,7 @@ impl Default for Limits {
             unauthenticated: 64,
             unauthenticated_per_source: 4,
             idle: Duration::from_secs(2 * 3_600),
+            half_closed: HALF_CLOSED,
         }
     }
 }
@@ -142,6 +145,7 @@ impl<R: Registry> Relay<R> {
             auth_rejection_time_initial: Some(Duration::ZERO),
             keys: vec![host_key],
             max_auth_attempts: TRIES,
+            channel_buffer_size: CHANNEL_BUFFER,
             inactivity_timeout: None,
             keepalive_interval: Some(KEEPALIVE),
             keepalive_max: 2,

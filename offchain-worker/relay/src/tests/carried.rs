@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
     task::JoinSet,
+    time::{sleep, timeout},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +125,50 @@ async fn a_connection_that_carries_nothing_is_ended() {
     let port = link.port;
     echo(link);
     assert_eq!(ends(stage.tenant(port).await).await, 0);
+}
+
+#[tokio::test]
+async fn a_tenant_who_does_not_close_has_no_place_for_long_once_the_node_is_through() {
+    let limits =
+        Limits { per_source: 1, half_closed: Duration::from_millis(200), ..Limits::default() };
+    let stage = Stage::with(limits, 20_000..=20_009).await;
+    let (mut link, _) = stage.node("alpha").await;
+    let port = link.port;
+    let mut silent = stage.tenant(port).await;
+    drop(link.next().await.unwrap());
+    assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0);
+    echo(link);
+    let another = async {
+        loop {
+            let mut tenant = stage.tenant(port).await;
+            tenant.write_all(b"hello").await.ok();
+            if tenant.read_exact(&mut [0; 5]).await.is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), another).await.expect("a place");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_tenant_who_is_through_gets_what_the_node_goes_on_sending() {
+    let limits = Limits { half_closed: Duration::from_secs(5), ..Limits::default() };
+    let stage = Stage::with(limits, 20_000..=20_009).await;
+    let (mut link, _) = stage.node("alpha").await;
+    let mut tenant = stage.tenant(link.port).await;
+    let mut stream = link.next().await.unwrap().stream;
+    tenant.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+    let sending = tokio::spawn(async move {
+        for _ in 0..15 {
+            sleep(Duration::from_millis(500)).await;
+            stream.write_all(b".").await.unwrap();
+        }
+    });
+    assert_eq!(ends(tenant).await, 15);
+    sending.await.unwrap();
 }
 
 /// A node that sends without waiting until it was passed on; tells whether that went well.

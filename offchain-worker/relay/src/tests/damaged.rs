@@ -4,10 +4,7 @@ use super::stage::{echo, key, there_and_back, Stage};
 use crate::PrivateKey;
 use asks::{answered, ask};
 use quarry_fuzz::{damaged, each_file, Fate};
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -82,12 +79,12 @@ impl Bench {
 }
 
 /// Any server of SSH is greeted alike.
-fn greetings() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../access/tests/corpus/greeting")
+fn greetings() -> &'static Path {
+    Path::new("../access/tests/corpus/greeting")
 }
 
-fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/node")
+fn corpus() -> &'static Path {
+    Path::new("tests/corpus/node")
 }
 
 #[test]
@@ -98,27 +95,27 @@ fn each_greeting_of_the_corpus_is_judged_as_its_name_says() {
         let is_taken = |fate: &Fate| matches!(fate, Fate::Taken(_));
         (0..9).map(|_| bench.greet(input)).find(is_taken).unwrap_or_else(|| bench.greet(input))
     };
-    each_file(&greetings(), patiently);
+    each_file(greetings(), patiently);
     bench.is_as_before();
 }
 
 #[test]
 fn damaged_greetings_end_their_own_connection_only() {
     let bench = Bench::new();
-    damaged(&greetings(), |input| bench.greet(input));
+    damaged(greetings(), |input| bench.greet(input));
     bench.is_as_before();
 }
 
 #[test]
 fn each_node_of_the_corpus_is_judged_as_its_name_says() {
     let bench = Bench::new();
-    each_file(&corpus(), |input| bench.node(input));
+    each_file(corpus(), |input| bench.node(input));
     bench.is_as_before();
 }
 
 #[test]
 fn damaged_nodes_get_a_port_of_their_own_and_no_more() {
     let bench = Bench::new();
-    damaged(&corpus(), |input| bench.node(input));
+    damaged(corpus(), |input| bench.node(input));
     bench.is_as_before();
 }
