@@ -78,8 +78,8 @@ pub enum FetchError {
         /// HTTP's code.
         status: u16,
     },
-    /// Nothing came for a while.
-    #[error("{url}: nothing came for {} seconds", .after.as_secs())]
+    /// Nothing came for a while, or next to nothing.
+    #[error("{url}: nothing came for {} seconds, or next to nothing", .after.as_secs())]
     Stalled {
         /// Where.
         url: String,

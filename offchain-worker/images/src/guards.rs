@@ -87,6 +87,7 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     pub(crate) fn new(store: Arc<Inner>, digest: Digest) -> Self {
+        locked(&store.shelf).go_on(digest);
         Self { store, digest, fulfilled: false }
     }
 

@@ -32,6 +32,7 @@ mod qemu_img;
 mod settings;
 mod shelf;
 mod source;
+mod stall;
 mod store;
 mod transfer;
 mod user_data;

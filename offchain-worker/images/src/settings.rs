@@ -18,7 +18,7 @@ pub struct StoreSettings {
     pub gateways: Vec<String>,
     /// Whether images may come by plain http.
     pub allow_http: bool,
-    /// How long a fetch may stand still.
+    /// How long a fetch may stand still. Less than 16 KiB a second over twice as long is standing still, too.
     pub stall: Duration,
 }
 

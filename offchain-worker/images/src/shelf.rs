@@ -110,6 +110,13 @@ impl Shelf {
         }
     }
 
+    /// A download that broke off is gone on with: it makes no room for others any more.
+    pub(crate) fn go_on(&mut self, digest: Digest) {
+        if let Some((bytes, _)) = self.broken_off.remove(&digest) {
+            self.under_way.insert(digest, bytes);
+        }
+    }
+
     pub(crate) fn broke_off(&mut self, digest: Digest, bytes: u64) {
         self.under_way.remove(&digest);
         self.broken_off.remove(&digest);
@@ -265,6 +272,16 @@ mod tests {
         assert_eq!(shelf.bytes(), 30);
         shelf.add(A, 30);
         assert_eq!(shelf.bytes(), 30);
+    }
+
+    #[test]
+    fn a_download_that_goes_on_makes_no_room_for_another() {
+        let mut shelf = Shelf::new(30);
+        shelf.broke_off(A, 20);
+        shelf.go_on(A);
+        assert!(shelf.set_aside(B, 20).is_err());
+        assert_eq!(shelf.bytes(), 20);
+        assert_eq!(shelf.set_aside(A, 30).unwrap(), []);
     }
 
     #[test]

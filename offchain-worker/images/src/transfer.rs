@@ -7,6 +7,7 @@ use crate::{
     inspect,
     partial::{blocking, file_error, Origin, Partial},
     source::Place,
+    stall::StallWatch,
     FetchError, ImageFormat, Wanted,
 };
 use futures::{Stream, StreamExt};
@@ -14,8 +15,7 @@ use reqwest::{
     header::{self, HeaderMap},
     Response, StatusCode, Url, Version,
 };
-use std::{future::Future, io, path::Path, time::Instant};
-use tokio::time::timeout;
+use std::{io, path::Path, time::Instant};
 use tokio_util::io::ReaderStream;
 
 /// Room is set aside in steps of this where nobody knows how much will come, and the disk is looked at
@@ -94,7 +94,7 @@ impl Transfer<'_> {
                 request = request.header(header::IF_RANGE, validator);
             }
         }
-        let sent = self.in_time(&shown, request.send()).await?;
+        let sent = self.stall_watch(&shown).wait(request.send()).await?;
         let response = sent.map_err(|error| match network(&shown, &error) {
             FetchError::Network { url, reason } if error.is_redirect() => {
                 FetchError::Redirect { url, reason }
@@ -185,14 +185,8 @@ impl Transfer<'_> {
         Err(FetchError::FileTooLarge { limit })
     }
 
-    async fn in_time<T>(
-        &self,
-        shown: &str,
-        work: impl Future<Output = T>,
-    ) -> Result<T, FetchError> {
-        let after = self.store.settings.stall;
-        let late = |_| FetchError::Stalled { url: shown.into(), after };
-        timeout(after, work).await.map_err(late)
+    fn stall_watch<'a>(&self, shown: &'a str) -> StallWatch<'a> {
+        StallWatch::new(shown, self.store.settings.stall)
     }
 
     /// Writes all that comes.
@@ -239,9 +233,11 @@ impl Transfer<'_> {
         let mut have = start;
         let mut checked = start;
         let mut logged = Instant::now();
-        while let Some(chunk) = self.in_time(shown, stream.next()).await? {
+        let mut watch = self.stall_watch(shown);
+        while let Some(chunk) = watch.wait(stream.next()).await? {
             let chunk = chunk.map_err(|error| network(shown, &error))?;
-            have += chunk.as_ref().len() as u64;
+            let length = chunk.as_ref().len();
+            have += length as u64;
             self.check_size(have)?;
             if have - checked >= STEP {
                 checked = have;
@@ -259,6 +255,7 @@ impl Transfer<'_> {
                 // The writer met an error, and says so itself.
                 return Ok(());
             }
+            watch.received(length)?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Tenants' user-data: small, by content id, through the gateways.
 
-use crate::{inner::Inner, partial::blocking, source::at_gateway, Digest, FetchError};
+use crate::{
+    inner::Inner, partial::blocking, source::at_gateway, stall::StallWatch, Digest, FetchError,
+};
 use quarry_primitives::content::raw_cid_digest;
 use reqwest::{header, Url};
 use sha2::{Digest as _, Sha256};
@@ -11,7 +13,6 @@ use std::{
     sync::atomic::Ordering,
     time::SystemTime,
 };
-use tokio::time::timeout;
 
 /// What a guest takes.
 const MAX_BYTES: usize = 1 << 20;
@@ -81,20 +82,20 @@ async fn fetch(store: &Inner, cid: &str, digest: &Digest) -> Result<Vec<u8>, Fet
 }
 
 async fn ask(store: &Inner, url: Url, shown: &str, digest: &Digest) -> Result<Vec<u8>, FetchError> {
-    let after = store.settings.stall;
-    let late = |_| FetchError::Stalled { url: shown.into(), after };
+    let mut watch = StallWatch::new(shown, store.settings.stall);
     let broken = |error: reqwest::Error| FetchError::Network {
         url: shown.into(),
         reason: error.without_url().to_string(),
     };
     let request = store.client.get(url).header(header::ACCEPT, "application/vnd.ipld.raw");
-    let mut response = timeout(after, request.send()).await.map_err(late)?.map_err(broken)?;
+    let mut response = watch.wait(request.send()).await?.map_err(broken)?;
     if !response.status().is_success() {
         let status = response.status().as_u16();
         return Err(FetchError::Status { url: shown.into(), status });
     }
     let mut bytes = Vec::new();
-    while let Some(chunk) = timeout(after, response.chunk()).await.map_err(late)?.map_err(broken)? {
+    while let Some(chunk) = watch.wait(response.chunk()).await?.map_err(broken)? {
+        watch.received(chunk.len())?;
         if bytes.len() + chunk.len() > MAX_BLOCK {
             let reason = "it sends more than a block of IPFS may have".into();
             return Err(FetchError::Network { url: shown.into(), reason });

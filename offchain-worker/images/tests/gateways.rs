@@ -5,14 +5,26 @@
 mod support;
 
 use data_encoding::BASE32_NOPAD;
-use quarry_images::FetchError;
+use quarry_images::{FetchError, Store};
+use std::time::Duration;
 use support::*;
+use tokio::time::timeout;
 
 const IMAGE: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
 
 fn cid_of(bytes: &[u8]) -> String {
     let cid = [&[0x01, 0x55, 0x12, 0x20][..], &sha256(bytes)].concat();
     format!("b{}", BASE32_NOPAD.encode(&cid).to_ascii_lowercase())
+}
+
+/// A store whose first gateway sends next to nothing, and its second one, which is honest.
+async fn behind_a_trickle(content: &[u8]) -> (tempfile::TempDir, Store) {
+    let trickle = Server::start(content.to_vec(), []).await.always(Act::Trickle);
+    let honest = Server::start(content.to_vec(), []).await;
+    store_with(|settings| {
+        settings.stall = Duration::from_secs(1);
+        settings.gateways = vec![trickle.url.clone(), honest.url.clone()];
+    })
 }
 
 #[tokio::test]
@@ -60,6 +72,22 @@ async fn a_content_id_of_another_digest_is_refused_for_good_and_not_fetched() {
     assert!(error.is_terminal());
     assert!(server.asked().is_empty());
     assert!(store.get(&raw(url, sha256(&content))).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_image_does_not_wait_for_a_gateway_that_sends_next_to_nothing() {
+    let content = bytes(7, MIB);
+    let (_dir, store) = behind_a_trickle(&content).await;
+    let wanted = raw(format!("ipfs://{IMAGE}"), sha256(&content));
+    timeout(Duration::from_secs(60), store.get(&wanted)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn user_data_does_not_wait_for_a_gateway_that_sends_next_to_nothing() {
+    let data = bytes(8, MIB);
+    let (_dir, store) = behind_a_trickle(&data).await;
+    let fetched = timeout(Duration::from_secs(60), store.user_data(&cid_of(&data))).await;
+    assert_eq!(fetched.unwrap().unwrap(), data);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use data_encoding::HEXLOWER;
 use quarry_images::{FetchError, OpenError, Store};
 use std::{fs, os::unix::fs::symlink};
 use support::*;
@@ -69,6 +70,34 @@ async fn what_vms_have_is_said_anew_after_a_restart() {
     store.set_in_use([wanted[0].digest]);
     store.get(&wanted[2]).await.unwrap();
     assert!(store.contains(&wanted[0].digest) && !store.contains(&wanted[1].digest));
+}
+
+#[tokio::test]
+async fn a_download_that_is_gone_on_with_is_not_dropped_for_another() {
+    let (dir, store, wanted) = small_store().await;
+    drop(store);
+    let folder = dir.path().join("store");
+    let partial = folder.join("partial").join(HEXLOWER.encode(&wanted[0].digest));
+    fs::write(&partial, bytes(1, MIB - 1)).unwrap();
+    fs::write(partial.with_extension("json"), r#"{"url":"file:1","validator":null}"#).unwrap();
+    let mut settings = settings(&folder);
+    settings.store_bytes = 2 * MIB as u64;
+    settings.local_dir = Some(dir.path().join("local"));
+    let store = Store::open(settings).unwrap();
+    let _in_use = store.get(&wanted[1]).await.unwrap();
+
+    // For as long as this is held the fetch waits where it hashes what is there.
+    let busy = fs::File::open(&partial).unwrap();
+    busy.lock().unwrap();
+    let (same, first) = (store.clone(), wanted[0].clone());
+    let gone_on = tokio::spawn(async move { same.get(&first).await });
+    while store.fetching().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let error = store.get(&wanted[2]).await.unwrap_err();
+    assert!(matches!(error, FetchError::NoRoom { .. }), "{error}");
+    drop(busy);
+    gone_on.await.unwrap().unwrap();
 }
 
 #[tokio::test]

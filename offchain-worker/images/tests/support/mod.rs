@@ -32,6 +32,8 @@ pub enum Act {
     Break(usize),
     /// Sends so many bytes, and then nothing for ever.
     Stall(usize),
+    /// Sends a few bytes now and then.
+    Trickle,
     /// Sends the whole of it whatever it is asked for.
     IgnoreRange,
     /// Sends other bytes, as many as it should.
@@ -147,8 +149,9 @@ fn body(rest: Bytes, act: &Act) -> Body {
         Act::Break(length) | Act::Stall(length) => rest.slice(..rest.len().min(*length)),
         _ => rest,
     };
+    let size = if matches!(act, Act::Trickle) { 64 } else { CHUNK };
     let chunks: Vec<io::Result<Bytes>> =
-        rest.chunks(CHUNK).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        rest.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let chunks = stream::iter(chunks);
     match act {
         // Hyper drops what is in its buffers with the connection: give it time to send.
@@ -157,6 +160,10 @@ fn body(rest: Bytes, act: &Act) -> Body {
             Err(io::Error::other("broken on purpose"))
         }))),
         Act::Stall(_) => Body::from_stream(chunks.chain(stream::pending())),
+        Act::Trickle => Body::from_stream(chunks.then(|chunk| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            chunk
+        })),
         _ => Body::from_stream(chunks),
     }
 }
