@@ -97,6 +97,8 @@ impl Host {
             assert!(end.is_none(), "the host died: {}", log());
             UnixStream::connect(&socket).is_ok()
         });
+        // It lets nobody in before its drivers are there.
+        host.virsh(&["version"]);
         host
     }
 

@@ -50,6 +50,8 @@ impl TestLibvirtd {
         self.process = Some(process);
         let socket = self.socket();
         until("the test libvirtd answers", || UnixStream::connect(&socket).is_ok());
+        // It lets nobody in before its drivers are there.
+        self.virsh(&["version"]);
     }
 
     pub fn socket(&self) -> PathBuf {
