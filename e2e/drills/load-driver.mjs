@@ -29,12 +29,14 @@ export class LoadDriver {
   #asked = new Map();
   #reported = new Set();
   #over = false;
+  #tenants;
 
   /** `requests` are asked for within so many `seconds`. */
   constructor(stage, nodes, { requests, seconds, say }) {
     this.#stage = stage;
     this.#nodes = nodes;
     this.#options = { requests, seconds, say };
+    this.#tenants = stage.tenants.map((account) => new Signer(this.#api, account));
   }
 
   get #api() {
@@ -99,7 +101,7 @@ export class LoadDriver {
       await this.#rent();
       await until('all launches are reported', async (seen) => {
         if (failure) throw failure;
-        seen(`${this.#reported.size} of ${this.#options.requests}; the chain was asked for ${await this.#api.query.compute.nextRequestId()}`);
+        seen(`${this.#reported.size} of ${this.#options.requests}; ${await this.#onTheWay()}`);
         return this.#reported.size === this.#options.requests && !busy;
       }, { within: 300 * SECONDS, every: 1 * SECONDS });
       this.#over = true;
@@ -108,6 +110,14 @@ export class LoadDriver {
     } finally {
       unsubscribe();
     }
+  }
+
+  /** What the chain was asked for, and tenants' transactions that are in no block. */
+  async #onTheWay() {
+    const { compute, system } = this.#api.query;
+    const [asked, accounts] = await Promise.all([compute.nextRequestId(), system.account.multi(this.#tenants.map(({ account }) => account.address))]);
+    const lacking = this.#tenants.filter(({ nonce }, place) => !accounts[place].nonce.eq(nonce)).map(({ account }) => account.address);
+    return `the chain was asked for ${asked}; transactions of ${lacking.join(', ') || 'nobody'} are in no block`;
   }
 
   /** Nodes whose heartbeat is due beat, and those that were asked for VMs report what they find that they shall launch. */
@@ -143,7 +153,6 @@ export class LoadDriver {
   /** Asks for VMs, each of a node by name, evenly over the time. */
   async #rent() {
     const { requests, seconds, say } = this.#options;
-    const tenants = this.#stage.tenants.map((account) => new Signer(this.#api, account));
     const batches = Math.ceil(requests / AT_ONCE);
     const begun = Date.now();
     const wanted = new Map();
@@ -152,7 +161,7 @@ export class LoadDriver {
       const call = this.#api.tx.utility.batchAll(nodes.map(({ id }) => this.#api.tx.compute.createComputeRequest(
         'web', planId('nano'), 'busybox', [SSH_KEY], null, { minerId: id, country: null }, MAX_PRICE, PREPAID, 'None',
       )));
-      const [{ error }] = await this.#ask('author_submitExtrinsic', [[tenants[batch % tenants.length].sign(call)]]);
+      const [{ error }] = await this.#ask('author_submitExtrinsic', [[this.#tenants[batch % this.#tenants.length].sign(call)]]);
       if (error) throw new Error(`a rent was refused: ${JSON.stringify(error)}`);
       for (const node of nodes) {
         wanted.set(node, (wanted.get(node) ?? 0) + 1);

@@ -1,6 +1,7 @@
 // What is read off the chain while it is under load.
 import { setTimeout as pause } from 'node:timers/promises';
 import { sample } from '../bench/footprint.mjs';
+import { errorName } from '../lib/chain.mjs';
 import { SECONDS, inTime } from '../lib/until.mjs';
 
 const ROWS = 100;
@@ -15,6 +16,8 @@ export class Gauges {
   inclusions = [];
   waits = [];
   answers = { find_nodes: [], work_for: [] };
+  /** Calls that are in a block and failed. */
+  failed = [];
   #stage;
   #node;
   #residents = [];
@@ -63,10 +66,12 @@ export class Gauges {
   async #block(header) {
     const { api, node, admin } = this.#stage.market;
     const at = await api.at(header.hash);
-    const [{ nonce }, weight, now, { block }, final] = await Promise.all([
-      at.query.system.account(admin.address), at.query.system.blockWeight(), at.query.timestamp.now(), node.view.call('chain_getBlock', header.hash.toHex()), node.view.finalized(),
+    const { account, blockWeight, events: eventsOf } = at.query.system;
+    const [{ nonce }, weight, now, events, { block }, final] = await Promise.all([
+      account(admin.address), blockWeight(), at.query.timestamp.now(), eventsOf(), node.view.call('chain_getBlock', header.hash.toHex()), node.view.finalized(),
     ]);
     this.#onBlock(header.number.toNumber(), nonce.toNumber());
+    this.#countFailures(header.number, block, events);
     const { blockWeights, blockLength } = api.consts.system;
     this.weights.push(weight.normal.refTime.toNumber() / blockWeights.perClass.normal.maxTotal.unwrap().refTime.toNumber());
     this.lengths.push(block.extrinsics.reduce((sum, extrinsic) => sum + extrinsic.length / 2 - 1, 0) / blockLength.max.normal.toNumber());
@@ -75,6 +80,17 @@ export class Gauges {
     if (this.last) this.intervals.push((now.toNumber() - this.last) / SECONDS);
     this.last = now.toNumber();
     this.#residents.push(sample(node.process.pid).rss);
+  }
+
+  #countFailures(number, { extrinsics }, events) {
+    const { registry } = this.#stage.market.api;
+    for (const { phase, event: { section, method: name, data } } of events) {
+      if (section !== 'system' || name !== 'ExtrinsicFailed') continue;
+      const { signer, method } = registry.createType('Extrinsic', extrinsics[phase.asApplyExtrinsic.toNumber()]);
+      const failure = `${method.section}.${method.method} of ${signer} in block ${number}: ${errorName(registry, data.dispatchError)}`;
+      this.#say(failure);
+      this.failed.push(failure);
+    }
   }
 
   async #ask() {

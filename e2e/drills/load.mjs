@@ -67,6 +67,7 @@ async function judge(findings, { driver, gauges, size, api }) {
     assert.deepEqual([away, silent], [[], 0], `${away.length} nodes were Offline, for ${away.join(', ')} blocks, and ${silent} at the end`);
     findings.figure('heartbeats in blocks', records.reduce((sum, { heartbeatCount }) => sum + heartbeatCount.toNumber(), 0));
   });
+  await findings.holds('every call that came into a block did what it says', () => assert.deepEqual(gauges.failed, []));
   await findings.holds(`finality is never more than ${BOUNDS.lag} blocks behind`, () => {
     assert.ok(Math.max(...gauges.lags) <= BOUNDS.lag, `${gauges.lags}`);
   });
