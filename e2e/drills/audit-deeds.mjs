@@ -37,7 +37,8 @@ function differencesOf(host, { id, name, asked, done, unfinished, launched, unti
   const least = (launched === undefined ? 0 : 1) + done.boot + done.reboot;
   // One that was given up may have been done, and then undone as it was not wanted any more. A guest whose QEMU was lost
   // is started again.
-  const most = 1 + asked.boot + asked.reboot + restarts + (seen.lost ?? 0) + unfinished.filter((kind) => kind === 'stop').length;
+  const ended = (seen.lost ?? 0) + Math.max(restarts, seen.forgotten ?? 0);
+  const most = 1 + asked.boot + asked.reboot + ended + unfinished.filter((kind) => kind === 'stop').length;
   const what = `${host} started ${name}, of request ${id}, ${started} times`;
   const differences = [];
   if (started < least) differences.push(`${what}, and reported ${least} starts`);

@@ -18,7 +18,7 @@ const LOOKS_ON_THE_WAY = 10;
 export async function audit(stage, { within = 120 * SECONDS } = {}) {
   const deadline = Date.now() + patient(within);
   for (;;) {
-    const differences = await auditOnce(stage);
+    const differences = await auditOnce(stage).catch((error) => [`not read: ${error.stack}`]);
     if (differences.length === 0 || Date.now() >= deadline) return differences;
     await pause(3 * SECONDS);
   }

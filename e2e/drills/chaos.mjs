@@ -54,8 +54,8 @@ async function play(stage, { minutes, settle, seed, say }) {
   let mended = false;
   let atRest = false;
   const bonds = fillBonds(stage, () => atRest);
-  // What fails is thrown where it is waited for.
-  bonds.catch(() => {});
+  // It is thrown again where it is waited for.
+  bonds.catch((error) => say(`bonds are filled no more: ${error.message}`));
   const struck = faults.play(() => Date.now() - begun > minutes * 60 * SECONDS).finally(() => (mended = true));
   const plays = [struck, ...scenes.map(({ tenant, count: most, hosts }) => tenant.play(most, hosts, () => mended))];
   await Promise.all(plays).catch(async (error) => {

@@ -84,8 +84,10 @@ export class Round extends Findings {
     this.#say('both are gone');
     const { cut, off } = this.hosts;
     cut.cutOff();
-    await off.powerOff();
-    await this.#isRefused('nothing is evacuated before EvictAfter', this.#of('moved')[0], 'compute.NodeNotGone');
+    await Promise.all([
+      off.powerOff(),
+      this.#isRefused('nothing is evacuated before EvictAfter', this.#of('moved')[0], 'compute.NodeNotGone'),
+    ]);
   }
 
   /** That an evacuation is. */

@@ -25,7 +25,7 @@ export class Sender {
 
   async #send(call, { within = 600 * SECONDS } = {}) {
     const { api } = this.#stage.market;
-    this.#nonce ??= (await api.query.system.account(this.#account.address)).nonce.toNumber();
+    this.#nonce ??= await this.#firstNonce(within);
     const { genesisHash, runtimeVersion } = api;
     // It outlives any outage: nothing else ever has its nonce.
     const immortal = { blockHash: genesisHash, genesisHash, runtimeVersion, nonce: this.#nonce, era: '0x00' };
@@ -40,6 +40,13 @@ export class Sender {
       await this.#stage.history.readOn();
       return outcome(this.#stage.history, transaction);
     }, { within, every: 500 });
+  }
+
+  /** As soon as the chain node can be asked for it. */
+  async #firstNonce(within) {
+    const { address } = this.#account;
+    const account = await until(`the nonce of ${address} is known`, () => this.#stage.market.api.query.system.account(address), { within, every: 500 });
+    return account.nonce.toNumber();
   }
 
   /** To all chain nodes that are there: one that dies takes its pool with it. */

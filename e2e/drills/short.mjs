@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { endAll } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
-import { SECONDS } from '../lib/until.mjs';
+import { patient, SECONDS } from '../lib/until.mjs';
 import { anySeed } from './chance.mjs';
 
 export function testShort(file, drill, { minutes = 15 } = {}) {
   return inSandbox(file, () => {
     after(endAll);
-    test(drill.about, { timeout: minutes * 60 * SECONDS }, async (t) => {
+    test(drill.about, { timeout: patient(minutes * 60 * SECONDS) }, async (t) => {
       const seed = Number(process.env.QUARRY_DRILL_SEED ?? anySeed());
       t.diagnostic(`seed ${seed}: QUARRY_DRILL_SEED plays it again`);
       const { held, figures, differences } = await drill.run({ short: true, seed, say: (text) => t.diagnostic(text) });

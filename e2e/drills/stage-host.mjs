@@ -199,11 +199,20 @@ export class StageHost {
 
 /**
  * What libvirt's log of a domain says. QEMU is lost where it dies by itself, and where libvirtd dies while it starts it:
- * the next libvirtd ends such a one.
+ * the next libvirtd ends such a one. Of one that libvirtd had not noted yet nobody says an end, as after a power cut.
  */
 export function deedsIn(lines) {
-  const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
-  return { Started: count(/: starting up libvirt version/), lost: count(/: shutting down, reason=(crashed|daemon)$/) };
+  const deeds = { Started: 0, lost: 0, forgotten: 0 };
+  let isOpen = false;
+  for (const line of lines) {
+    const isStart = /: starting up libvirt version/.test(line);
+    const end = /: shutting down, reason=(\w+)$/.exec(line)?.[1];
+    if (isStart) deeds.Started += 1;
+    if (isStart && isOpen) deeds.forgotten += 1;
+    if (['crashed', 'daemon'].includes(end)) deeds.lost += 1;
+    if (isStart || end) isOpen = isStart;
+  }
+  return deeds;
 }
 
 /** Whether there was room for all of it. */

@@ -42,10 +42,13 @@ async function audits(t) {
     await step('names what was wrong on the way, and nothing else there', async () => {
       assert.deepEqual(await auditOnTheWay(stage), []);
       const { query, tx } = stage.market.api;
+      const { length: before } = stage.history.all('sudo.Sudid');
       const [deadline] = await query.compute.deadlines.keys();
-      const { number } = await stage.asAdmin(tx.system.killStorage([deadline.toHex()]));
+      await stage.asAdmin(tx.system.killStorage([deadline.toHex()]));
       await stage.asAdmin(tx.system.setStorage([[deadline.toHex(), '0x']]));
       await stage.isQuiet();
+      await stage.history.waitFor('sudo.Sudid', () => stage.history.all('sudo.Sudid').length >= before + 2);
+      const { block: number } = stage.history.all('sudo.Sudid')[before];
       const [difference, ...others] = await auditOnTheWay(stage, [number]);
       assert.match(difference, new RegExp(`^at block ${number}: nothing is armed for the wait`));
       assert.deepEqual([others, await auditOnce(stage)], [[], []]);
