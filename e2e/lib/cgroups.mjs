@@ -6,6 +6,8 @@ export const CGROUPS = '/sys/fs/cgroup';
 export const CONTROLLERS = ['cpu', 'cpuacct', 'memory', 'blkio', 'devices', 'pids'];
 const PREFIX = 'quarry-e2e-';
 
+export const isOfALab = (name) => name.startsWith(PREFIX);
+
 /** The group of a host of this run. */
 export const groupOf = (host) => `${PREFIX}${process.env.QUARRY_E2E_RUN}-${host}`;
 
@@ -14,7 +16,7 @@ export function sweepCgroups() {
   for (const tree of trees()) {
     for (const name of readdirSync(tree)) {
       const group = join(tree, name);
-      if (name.startsWith(PREFIX) && isUnused(join(group, 'keeper'))) removeGroup(group);
+      if (isOfALab(name) && isUnused(join(group, 'keeper'))) removeGroup(group);
     }
   }
 }

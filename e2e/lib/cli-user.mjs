@@ -1,7 +1,7 @@
 // A person with `quarry` on a machine of their own: a home, settings, keys, and perhaps an agent.
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cliProgram } from './quarry-cli.mjs';
+import { cliProgram, onTerminal } from './quarry-cli.mjs';
 import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
 import { SECONDS } from './until.mjs';
@@ -46,16 +46,14 @@ export class CliUser {
   }
 
   /**
-   * Runs shell commands on a terminal, which is typed into: each text after so many seconds. In the commands
+   * Runs shell commands on a terminal, which is typed into, as `onTerminal` of quarry-cli.mjs does. In the commands
    * `quarry` is ours.
    */
-  onTerminal(commands, typed, { within = 120 * SECONDS } = {}) {
+  onTerminal(commands, answers, { within = 120 * SECONDS } = {}) {
     const quarry = this.line().map((word) => `'${word}'`).join(' ');
     const script = join(this.home, 'script.sh');
     writeFileSync(script, `quarry() { ${quarry} "$@"; }\n${commands}\n`);
-    const keyboard = typed.map(([seconds, text]) => `sleep ${seconds}; printf '${text}'`).join('; ');
-    const shell = `{ ${keyboard}; } | exec script --quiet --return --command "bash ${script}" /dev/null`;
-    return run('bash', ['-c', shell], { name: 'terminal', enter: this.enter, env: this.env, within });
+    return onTerminal(['/bin/bash', script], answers, { name: 'terminal', enter: this.enter, env: this.env, within });
   }
 
   /** Runs another program with this person's home. */

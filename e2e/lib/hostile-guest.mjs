@@ -4,8 +4,8 @@ import { ip } from './ip.mjs';
 import { Hopeless, SECONDS, until } from './until.mjs';
 
 const PROBES = `
-probe() { timeout 8 nc -w 4 "$1" "$2" </dev/null >/dev/null 2>&1 && echo "open $1,$2" || echo "shut $1,$2"; }
-knock() { ping -q -c 1 -W 4 "$1" >/dev/null 2>&1 && echo "open $1,ping" || echo "shut $1,ping"; }
+probe() { timeout 20 nc -w 10 "$1" "$2" </dev/null >/dev/null 2>&1 && echo "open $1,$2" || echo "shut $1,$2"; }
+knock() { ping -q -c 1 -W 10 "$1" >/dev/null 2>&1 && echo "open $1,ping" || echo "shut $1,ping"; }
 `;
 
 /** Which of these a guest reaches: addresses with a port each, or with 'ping'. */

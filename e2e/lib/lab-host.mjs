@@ -247,7 +247,7 @@ export class LabHost {
 
   /** What a page on the host's networks says. */
   fetch(url) {
-    return this.run('curl', '--silent', '--show-error', '--fail', '--max-time', '5', url);
+    return this.run('curl', '--silent', '--show-error', '--fail', '--max-time', '20', url);
   }
 
   async #filters() {

@@ -62,8 +62,9 @@ export class TestLibvirtd {
       if (this.process.end) throw new Hopeless(this.process.tail());
       return this.virsh('version');
     }, { within: 30 * SECONDS, every: 100 });
-    this.holder = new Process('virsh', ['--connect', this.uri, 'event', '--all', '--loop'], { name: 'test-libvirtd-holder' });
-    await until('the connection is held', () => this.virsh('list'), { within: 10 * SECONDS });
+    const hold = 'echo --err held; event --all --loop';
+    this.holder = new Process('virsh', ['--connect', this.uri, hold], { name: 'test-libvirtd-holder' });
+    await this.holder.waitForLine(/held/);
     return this;
   }
 

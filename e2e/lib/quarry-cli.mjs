@@ -35,20 +35,33 @@ export function quarry(args, { env = {}, ...options } = {}) {
  * the terminal showed.
  */
 export async function quarryOnTerminal(args, answers, { env = {}, ...options } = {}) {
-  const { code, stdout, stderr } = await run('python3', ['-c', ON_TERMINAL, JSON.stringify(answers), cliProgram(), ...args], {
+  const lines = answers.map(([question, answer]) => [question, `${answer}\n`]);
+  const { code, stdout, stderr } = await onTerminal([cliProgram(), ...args], lines, {
     name: `quarry ${args[0]} on a terminal`, env: { ...ownPlaces(), TERM: 'xterm', ...env }, ...options,
   });
   return { code, shown: stdout, stderr };
 }
 
+/**
+ * Runs a command on a terminal of its own. Each of the answers, `[pattern, text]`, is typed when the pattern is shown;
+ * with a third text, that one is typed again and again until then. What is shown is the stdout.
+ */
+export function onTerminal(command, answers, options) {
+  return run('python3', ['-c', ON_TERMINAL, JSON.stringify(answers), ...command], options);
+}
+
 const ON_TERMINAL = `
-import json, os, pty, re, sys
+import json, os, pty, re, select, sys
 answers = json.loads(sys.argv[1])
 pid, terminal = pty.fork()
 if pid == 0:
     os.execv(sys.argv[2], sys.argv[2:])
 shown, seen = '', 0
 while True:
+    if not select.select([terminal], [], [], 3)[0]:
+        if answers and len(answers[0]) > 2:
+            os.write(terminal, answers[0][2].encode())
+        continue
     try:
         part = os.read(terminal, 4096)
     except OSError:
@@ -60,7 +73,7 @@ while True:
         asked = re.search(answers[0][0], shown[seen:])
         if asked:
             seen += asked.end()
-            os.write(terminal, (answers.pop(0)[1] + '\\n').encode())
+            os.write(terminal, answers.pop(0)[1].encode())
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 sys.stdout.write(shown)
 if answers:

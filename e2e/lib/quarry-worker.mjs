@@ -6,7 +6,7 @@ import { PRIVATE_NETWORK, PUBLIC_NETWORK } from './lab-host.mjs';
 import { tempDir } from './ours.mjs';
 import { ownLoopback } from './port.mjs';
 import { Process, run } from './process.mjs';
-import { SECONDS, until } from './until.mjs';
+import { SECONDS, patient, until } from './until.mjs';
 
 /** QUARRY_WORKER, or what was built beside the chain node. */
 export const workerProgram = () => process.env.QUARRY_WORKER ?? join(dirname(quarryNode()), 'quarry-worker');
@@ -96,7 +96,7 @@ export class QuarryWorker {
   async get(path) {
     const url = `http://${this.listen}${path}`;
     if (this.host) return this.host.fetch(url);
-    const answer = await fetch(url, { signal: AbortSignal.timeout(5 * SECONDS) });
+    const answer = await fetch(url, { signal: AbortSignal.timeout(patient(20 * SECONDS)) });
     if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
     return answer.text();
   }

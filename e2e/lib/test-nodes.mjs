@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestNode } from './guest-market.mjs';
 import { startTestLibvirtd } from './libvirtd.mjs';
-import { SECONDS, until } from './until.mjs';
+import { SECONDS, patient, until } from './until.mjs';
 
 /** A node whose hypervisor is the test driver, in `libvirtd`. */
 export async function testNode(id, offer = {}) {
@@ -64,6 +64,6 @@ export async function beatsOn(market, node, { since, within = 120 * SECONDS } = 
 
 /** What /readyz says is missing: nothing if the worker is ready. */
 export async function missing(worker) {
-  const answer = await fetch(`http://${worker.listen}/readyz`, { signal: AbortSignal.timeout(5 * SECONDS) });
+  const answer = await fetch(`http://${worker.listen}/readyz`, { signal: AbortSignal.timeout(patient(20 * SECONDS)) });
   return (await answer.json()).missing;
 }

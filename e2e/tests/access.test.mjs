@@ -47,7 +47,8 @@ async function life(t) {
       const hostKey = await accessKeyOf(market.api, node.id);
       port = new AccessPort({ address: host.address, hostKey, guestKey: await market.hostKeyOf(node, id) });
       const { stdout } = await until('ssh -J gets in', async (seen) => {
-        const answer = await port.inGuest(id, key, 'hostname; sudo id -u');
+        // Before it is through, cloud-init starts sshd once more, and writes on the console.
+        const answer = await port.inGuest(id, key, 'cloud-init status --wait >/dev/null; hostname; sudo id -u', { within: 180 * SECONDS });
         seen(answer.stderr);
         return answer.code === 0 && answer;
       }, { within: 300 * SECONDS, every: 2_000 });

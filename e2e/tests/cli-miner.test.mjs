@@ -485,7 +485,7 @@ describe('quarry miner', () => {
     assert.ok(early === 0 || /free in/.test(stderr), stderr);
     if (early !== 0) {
       assert.equal((await shown()).status, 'leaving');
-      await market.untilLive(await market.live() + UNBONDING + 1);
+      await until('it is free by a finalized block', async () => (await shown()).bond_free_in_seconds === 0, { within: 120 * SECONDS });
       assert.deepEqual(await told('withdraw-bond', 'alpha'), { node: 'alpha', owner: miner.address, bond: '53' });
     }
     await fails(['withdraw-bond', 'alpha'], { code: 3, says: /no node alpha/ });

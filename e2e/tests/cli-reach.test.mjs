@@ -154,7 +154,7 @@ async function reach(t) {
     await step('a local port leads into the guest', async () => {
       const open = erin.open(['ssh', 'web', '-L', '127.0.0.1:2299:localhost:22', '--', 'echo there; sleep 300']);
       await open.waitForLine(/^there$/);
-      assert.match(await firstBytes(2299), /^SSH-2\.0-/);
+      assert.match(await until('it greets', () => firstBytes(2299), { within: 60 * SECONDS }), /^SSH-2\.0-/);
       await open.stop();
     });
 
@@ -171,8 +171,10 @@ async function reach(t) {
 
     await step('the console is a terminal, whose modes are as before afterwards', async () => {
       const modes = ['before', 'after'].map((name) => join(erin.home, name));
-      const typed = [[15, '\\r'], [10, '\\r~.'], [5, '']];
-      const { stdout } = await erin.onTerminal(`stty -a >${modes[0]}; quarry console web; echo "ended $?"; stty -a >${modes[1]}`, typed);
+      const { stdout } = await erin.onTerminal(
+        `stty -a >${modes[0]}; quarry console web; echo "ended $?"; stty -a >${modes[1]}`,
+        [['login:', '\r~.', '\r']],
+      );
       assert.match(stdout, /login:/);
       assert.match(stdout, /ended 255/);
       assert.equal(readFileSync(modes[1], 'utf8'), readFileSync(modes[0], 'utf8'));
@@ -180,8 +182,15 @@ async function reach(t) {
     });
 
     await step('ssh that stops itself gives the shell back, and goes on', async () => {
-      const typed = [[15, 'echo $((40+2))\\r'], [5, '\\r~'], [1, '\\032'], [5, 'fg\\r'], [5, 'echo $((50+5))\\r'], [5, 'exit\\r'], [5, 'exit\\r']];
-      const { stdout } = await erin.onTerminal('exec bash --norc -i', typed.toSpliced(0, 0, [1, `${erin.line('ssh', 'web').join(' ')}\\r`]));
+      const { stdout } = await erin.onTerminal('PS1="here: " exec bash --norc -i', [
+        ['here: ', `${erin.line('ssh', 'web').join(' ')}\r`],
+        ['web:~\\$ ', 'echo $((40+2))\r'],
+        ['[\r\n]42\r\n(?s:.*)web:~\\$ ', '\r~\x1a'],
+        ['Stopped(?s:.*)here: ', 'fg\r'],
+        ['ssh web', 'echo $((50+5))\r'],
+        ['[\r\n]55\r\n(?s:.*)web:~\\$ ', 'exit\r'],
+        ['here: ', 'exit\r'],
+      ]);
       assert.match(stdout, /^42\r?$/m);
       assert.match(stdout, /Stopped/);
       assert.match(stdout, /^55\r?$/m);
@@ -221,7 +230,7 @@ async function reach(t) {
       for (const args of [['web'], ['web', '--port', '5931']]) {
         const screen = erin.open(['vnc', ...args]);
         const [, port] = await screen.waitForLine(/^vnc:\/\/127\.0\.0\.1:(\d+)$/);
-        assert.match(await firstBytes(Number(port)), /^RFB 003\./);
+        assert.match(await until('it greets', () => firstBytes(Number(port)), { within: 60 * SECONDS }), /^RFB 003\./);
         const again = await erin.quarry(['vnc', 'web', '--port', port]);
         assert.equal(again.code, 2, 'the port is taken');
         screen.signal('SIGINT');

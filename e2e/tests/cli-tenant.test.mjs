@@ -348,7 +348,7 @@ describe('quarry for tenants', () => {
     assert.equal((await chain('use', 'none')).code, 3);
     assert.equal((await chain('remove', 'dev')).code, 2);
     writeFileSync(config, readFileSync(config, 'utf8').replace(/genesis = "0x../, 'genesis = "0x00'));
-    const other = await quarry(['plans', '--config', config, '--timeout', '3']);
+    const other = await quarry(['plans', '--config', config, '--timeout', '15']);
     assert.equal(other.code, 5, other.stderr);
     assert.match(other.stderr, /serves another chain/);
     assert.equal((await chain('remove', 'test')).code, 0);

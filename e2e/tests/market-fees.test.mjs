@@ -3,10 +3,11 @@ import { after, before, describe, test } from 'node:test';
 import { DispatchFailed, QRY, eventOf, freeBalance, submit } from '../lib/chain.mjs';
 import { Host, Market, planId } from '../lib/market.mjs';
 import { endAll } from '../lib/ours.mjs';
+import { Hopeless, SECONDS, until } from '../lib/until.mjs';
 
 const TRANSFERS_PER_BATCH = 600;
 /** Enough for several full blocks. */
-const BATCHES = 60;
+const BATCHES = 80;
 const TIP = QRY;
 
 const market = new Market();
@@ -121,9 +122,13 @@ describe('what the market costs', () => {
       assert.equal((await market.nodeRecord(beating)).access.endpoint.toUtf8(), 'elsewhere.example:2222');
 
       // With funds it may do both sooner, for a fee.
-      for (const block of await Promise.all([beat, move].map((call) => worker.send(call)))) {
-        assert.equal(eventOf(block, 'transactionPayment.TransactionFeePaid').who.toString(), worker.account.address);
-      }
+      const isPaid = async (call) => {
+        const { events } = await worker.send(call);
+        return events.some(({ method, data }) => method === 'TransactionFeePaid' && data.who.eq(worker.account.address));
+      };
+      assert.ok(await isPaid(move));
+      // One that comes late is due again, and free; the next one is not.
+      await until('a heartbeat that is not due is paid for', () => isPaid(beat), { within: 60 * SECONDS });
     });
 
     test('a claim is free for a worker when it succeeds', async () => {
@@ -141,13 +146,22 @@ describe('what the market costs', () => {
   test('the pool keeps one heartbeat of a node, so that its worker cannot throw out what others sent', async () => {
     const { worker: { account }, id } = flooding;
     await flooding.worker.silence();
-    const nonce = (await market.api.rpc.system.accountNextIndex(account.address)).toNumber();
-    const beats = await Promise.all([true, false].map((accepting, index) =>
-      market.api.tx.registry.submitNodeMetrics(id, accepting, null).signAsync(account, { nonce: nonce + index })));
-    await heartbeatDue(flooding);
     const send = (beat) => market.node.view.call('author_submitExtrinsic', beat.toHex());
-    await send(beats[0]);
-    await assert.rejects(send(beats[1]), /Priority is too low/);
+    const refusal = async () => {
+      const nonce = (await market.api.rpc.system.accountNextIndex(account.address)).toNumber();
+      const beats = await Promise.all([true, false].map((accepting, index) =>
+        market.api.tx.registry.submitNodeMetrics(id, accepting, null).signAsync(account, { nonce: nonce + index })));
+      await heartbeatDue(flooding);
+      await send(beats[0]);
+      return send(beats[1]).then(() => 'none', ({ message }) => message);
+    };
+    await until('two heartbeats were there at once', async () => {
+      const told = await refusal();
+      // A block took the first one meanwhile.
+      if (UNPAID.test(told)) return false;
+      if (!/Priority is too low/.test(told)) throw new Hopeless(`refused for: ${told}`);
+      return true;
+    }, { within: 60 * SECONDS });
   });
 
   test('a heartbeat goes before spam with any tip', async (t) => {
@@ -169,7 +183,7 @@ describe('what the market costs', () => {
     const block = await worker.heartbeat();
     assertFree(block, worker);
 
-    assert.ok(block.number <= sentAt + 2, `sent after block ${sentAt}, included in ${block.number}`);
+    assert.ok(block.number <= sentAt + 4, `sent after block ${sentAt}, included in ${block.number}`);
     const { extrinsics } = (await api.rpc.chain.getBlock(block.hash)).block;
     const isSpam = ({ signer }) => signer?.toString() === address;
     assert.ok(!extrinsics.slice(0, block.index).some(isSpam), 'spam came before the heartbeat');

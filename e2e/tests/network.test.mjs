@@ -76,8 +76,7 @@ async function drill(t) {
 
     const forks = [await agreeOn(left, cutAt + 1), await agreeOn(right, cutAt + 1)];
     assert.notEqual(forks[0], forks[1], `both halves have the same block ${cutAt + 1}`);
-    assert.deepEqual(await ask(all(), 'finalized'), settled, 'a half of the validators finalized a block');
-    assert.ok(Math.max(...settled) <= cutAt, 'a block of one half alone was finalized');
+    assert.ok(Math.max(...(await ask(all(), 'finalized'))) <= cutAt, 'a half of the validators finalized a block');
 
     const contested = Math.max(...(await ask(all(), 'best')));
     network.heal();
@@ -114,7 +113,7 @@ async function drill(t) {
       const rotated = await nodes.eve.view.call('author_rotateKeysWithOwner', hex(eve.publicKey));
       const four = await grandpaKeys(api, await nodes.alice.view.call('chain_getFinalizedHead'));
       keys = { aura: rotated.keys.slice(0, 66), grandpa: `0x${rotated.keys.slice(66)}` };
-      await submit(api, api.tx.session.setKeys(rotated.keys, rotated.proof), eve);
+      await submit(api, api.tx.session.setKeys(rotated.keys, rotated.proof), eve, { finalized: true });
       await submitAsAdmin(api, api.tx.validators.addValidator(eve.address));
       await nodes.eve.stop();
       await start('eve', ['--validator']);

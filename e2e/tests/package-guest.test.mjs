@@ -14,7 +14,7 @@ import { SECONDS, until } from '../lib/until.mjs';
 
 const SETTINGS = 'node_id = "my-node"\n[chain]\nendpoints = ["ws://127.0.0.1:9944"]\n';
 /** A watchdog that a test can wait for. */
-const DROP_IN = '[Service]\nWatchdogSec=20\n';
+const DROP_IN = '[Service]\nWatchdogSec=40\n';
 
 await cachedRoot();
 await guestImage('debian');

@@ -18,7 +18,6 @@ import { SECONDS, until } from '../lib/until.mjs';
 
 const MIB = 2 ** 20;
 const ROOM = { capacity: { vcpus: 32, memoryMib: 32_768, diskGib: 200 } };
-const CONFIG = { operations: { shutdown_grace: '12s', resync: '5s', orphan_disk_delay: '0s' } };
 const TENANTS = [
   'stubborn', 'restless', 'wiped', 'wipedOff', 'watched', 'backing', 'dataFile', 'otherDigest', 'liar', 'steady', 'leaving', 'off',
   'writer', 'late',
@@ -39,7 +38,7 @@ async function trouble(t) {
     const hosts = await Promise.all([{}, { dataMib: 160 }, {}].map((options, index) => lab.startHost({ name: `h${index + 1}`, ...options })));
     const nodes = hosts.map((host, index) => new GuestNode(['alpha', 'beta', 'gamma'][index], { host, offer: ROOM }));
     await market.open({ hosts: nodes, address: LAB_ADDRESS });
-    workers = await Promise.all(nodes.map((node) => market.startWorker(node, { config: CONFIG })));
+    workers = await Promise.all(nodes.map((node) => market.startWorker(node)));
     await Promise.all(workers.map((worker) => worker.isReady()));
     await isOnline(market, ...nodes);
     const [scene, narrow, shaky] = nodes.map((node, index) => ({

@@ -61,7 +61,7 @@ describe('a host', () => {
   /** The key that the SSH port shows, as the chain would have it. */
   const shown = async () => {
     const [, host, port] = /^(.+):(\d+)$/.exec(worker.access);
-    const { stdout } = await run('ssh-keyscan', ['-T', '5', '-p', port, '-t', 'ed25519', host], { name: 'ssh-keyscan' });
+    const { stdout } = await run('ssh-keyscan', ['-T', '30', '-p', port, '-t', 'ed25519', host], { name: 'ssh-keyscan' });
     const blob = Buffer.from(/ssh-ed25519 (\S+)/.exec(stdout)?.[1] ?? '', 'base64');
     return `0x${blob.subarray(-32).toString('hex')}`;
   };

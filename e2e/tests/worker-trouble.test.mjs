@@ -1,6 +1,6 @@
 // What goes wrong around a worker on its host, on libvirt's test driver.
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { GuestMarket } from '../lib/guest-market.mjs';
@@ -77,6 +77,9 @@ describe('a worker', { concurrency: true }, () => {
     market.images.fail(path, { stallAfter: 3 * MIB, times: 1 });
     const id = await market.rent(tenant, { on: node, image: name });
     await until('the download stands still', () => market.images.requestsOf(path)[0]?.sent >= 3 * MIB, { within: 120 * SECONDS });
+    const partial = join(worker.dataDir, 'images/partial');
+    const isKept = () => readdirSync(partial).some((file) => statSync(join(partial, file)).size > 0);
+    await until('a part of it is on the disk', isKept, { within: 60 * SECONDS });
     assert.equal(market.images.requestsOf(path)[0].range, undefined);
     assert.deepEqual([await vmsOf(libvirtd), foldersIn(worker.dataDir)], [[], []]);
     await worker.kill9();
@@ -359,9 +362,10 @@ describe('a worker', { concurrency: true }, () => {
       const { host, protocol } = new URL(market.node.url);
       assert.ok(await has(`quarry_worker_chain_connected{endpoint="${protocol}//${host}"} 1`));
       for (const line of ['quarry_worker_accepting 1', 'quarry_worker_hypervisor_connected 1']) assert.ok(await has(line), line);
-      const text = await worker.get('/metrics');
-      assert.match(text, /^quarry_worker_reports_total\{kind="report-launched",result="done"\} 2$/m);
-      assert.match(text, /^quarry_worker_action_duration_seconds_count\{action="start",result="done"\} 2$/m);
+      for (const line of [
+        'quarry_worker_reports_total{kind="report-launched",result="done"} 2',
+        'quarry_worker_action_duration_seconds_count{action="start",result="done"} 2',
+      ]) await until(line, () => has(line), { within: 60 * SECONDS });
     });
 
     await step('nothing more of one that was deleted', async () => {
