@@ -11,12 +11,16 @@ export const isOfALab = (name) => name.startsWith(PREFIX);
 /** The group of a host of this run. */
 export const groupOf = (host) => `${PREFIX}${process.env.QUARRY_E2E_RUN}-${host}`;
 
-/** Removes the groups of runs that were killed. */
+/**
+ * Removes the groups of runs that were killed. In a host's group its first process is in "keeper" as long as it is there:
+ * that is of another sandbox, so it cannot be seen from here. A group in which others have yet to end, as those of a host
+ * that is just being closed, is left to the next sweep.
+ */
 export function sweepCgroups() {
   for (const tree of trees()) {
-    for (const name of readdirSync(tree)) {
+    for (const name of readdirSync(tree).filter(isOfALab)) {
       const group = join(tree, name);
-      if (isOfALab(name) && isUnused(join(group, 'keeper'))) removeGroup(group);
+      if (isRemoved(join(group, 'keeper'))) isRemoved(group);
     }
   }
 }
@@ -31,16 +35,13 @@ function trees() {
   return CONTROLLERS.map((controller) => join(CGROUPS, controller)).filter((tree) => existsSync(tree));
 }
 
-/**
- * Whether a host's group, in whose "keeper" its first process is as long as it is there, could be removed. That
- * process is of another sandbox, so it cannot be seen from here.
- */
-function isUnused(keeper) {
+/** Removes a group; false if processes are in it. */
+function isRemoved(group) {
   try {
-    rmdirSync(keeper);
+    removeGroup(group);
   } catch (error) {
-    if (error.code === 'EBUSY') return false;
-    if (error.code !== 'ENOENT') throw error;
+    if (error.code !== 'EBUSY') throw error;
+    return false;
   }
   return true;
 }

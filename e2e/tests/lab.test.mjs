@@ -1,10 +1,11 @@
 // The lab on which the worker is tested: its parts do what those tests rely on.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { deedsIn } from '../drills/stage-host.mjs';
+import { CGROUPS, groupOf, sweepCgroups } from '../lib/cgroups.mjs';
 import { guestImage, startGuest } from '../lib/guests.mjs';
 import { rawCid, startImageServer } from '../lib/image-server.mjs';
 import { LAB_ADDRESS, Lab, PRIVATE_NETWORK, PUBLIC_NETWORK } from '../lib/lab.mjs';
@@ -22,6 +23,7 @@ await inSandbox(import.meta.filename, () => {
   test('two hypervisor hosts with guests', { timeout: 15 * 60 * SECONDS }, twoHosts);
   test('a Debian guest', { timeout: 15 * 60 * SECONDS }, debianGuest);
   test('a lab leaves its names to the next', { timeout: 5 * 60 * SECONDS }, labAfterLab);
+  test('a group of a killed run goes once nothing is in it', { timeout: 60 * SECONDS }, groupOfAKilledRun);
   test('a libvirtd with the test driver', { timeout: 5 * 60 * SECONDS }, testLibvirtd);
   test('the image server', { timeout: 5 * 60 * SECONDS }, imageServer);
 });
@@ -232,6 +234,23 @@ async function labAfterLab() {
       await lab.close();
     }
   }
+}
+
+async function groupOfAKilledRun() {
+  const tree = [CGROUPS, join(CGROUPS, 'pids')].find((folder) => existsSync(join(folder, 'cgroup.procs')));
+  const group = join(tree, groupOf('killed'));
+  const emulator = join(group, 'machine/emulator');
+  mkdirSync(emulator, { recursive: true });
+  const guest = new Process('sleep', ['infinity']);
+  writeFileSync(join(emulator, 'cgroup.procs'), `${guest.pid}`);
+  sweepCgroups();
+  assert.ok(existsSync(emulator));
+  await guest.kill();
+  // Sweeps of other runs may be before ours.
+  await until('it is gone', () => {
+    sweepCgroups();
+    return !existsSync(group);
+  }, { within: 20 * SECONDS });
 }
 
 const TEST_DOMAIN = '<domain type="test"><name>mine</name><memory unit="MiB">64</memory><os><type>hvm</type></os></domain>';
