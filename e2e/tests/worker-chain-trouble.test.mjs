@@ -124,8 +124,8 @@ describe('a worker', { concurrency: true }, () => {
   describe('whose chain nodes come back from a power cut without a network', { concurrency: 1 }, () => {
     const market = new GuestMarket();
     const tenant = market.account('tenant');
-    // The second is one more of the miner's: a peer that is as old.
-    const basePaths = [tempDir('follower'), tempDir('sibling')];
+    // The second is one more of the miner's, a peer that is as old; the third is new.
+    const basePaths = [tempDir('follower'), tempDir('sibling'), tempDir('blank')];
     const rpcs = basePaths.map(() => `${ownLoopback()}:${RPC_PORT}`);
     let node;
     let peer;
@@ -150,27 +150,45 @@ describe('a worker', { concurrency: true }, () => {
       await market.close();
     });
 
-    test('no guest is started by its word, as it may be gone from here', async (t) => {
+    test('no guest is started by its word, as it may be gone from here, and none is lost', async (t) => {
       const { libvirtd } = node;
       const step = stepsOf(t, () => worker.process.tail(60));
+      const nobody = peer.replace(/\/tcp\/\d+\//, '/tcp/1/');
       let id;
+      let kept;
 
-      await step('a VM runs, and then the power is gone', async () => {
-        [id] = await market.rentAll(tenant, { on: node });
-        await market.untilStatus(id, 'Running');
+      await step('two VMs run, and then the power is gone', async () => {
+        [id, kept] = await market.rentAll(tenant, { on: node }, { on: node });
+        await Promise.all([id, kept].map((vm) => market.untilStatus(vm, 'Running')));
         await Promise.all([worker.kill9(), follower.kill(), sibling.kill()]);
-        await libvirtd.virsh('destroy', (await vmOf(libvirtd, id)).name);
+        for (const vm of [id, kept]) await libvirtd.virsh('destroy', (await vmOf(libvirtd, vm)).name);
       });
 
-      await step('it is deleted meanwhile, without its node', async () => {
+      await step('one is deleted meanwhile, without its node', async () => {
         await market.untilLive((await market.api.query.liveBlocks.count()).toNumber() + OLD_BLOCKS);
         const { number } = await market.do(tenant, market.api.tx.compute.requestComputeDelete(id));
         assert.ok((await market.api.query.compute.requestOwner(id)).isNone);
         await until('that is final', async () => await market.node.view.finalized() >= number, { within: 60 * SECONDS });
       });
 
-      await step('a chain node that knows nothing of that, like its peer, is no reason to start it', async () => {
-        follower = await start(0, [peer.replace(/\/tcp\/\d+\//, '/tcp/1/')]);
+      await step('a disk that is not mounted is no loss because a new chain node knows of no VMs at first', async () => {
+        let blank = await start(2, [nobody]);
+        const unmounted = await market.startWorker(node, { name: 'unmounted', chain: blank.url });
+        try {
+          await unmounted.waitForLine(/waiting for finality to go on/);
+          await blank.stop();
+          blank = await start(2, [peer]);
+          await unmounted.waitForLine(/the data folder is new, and the chain has VMs that ran here/, { within: 120 * SECONDS });
+          await beatsOn(market, node);
+          assert.equal(await market.status(kept), 'Running');
+        } finally {
+          await unmounted.stop();
+          await blank.stop();
+        }
+      });
+
+      await step('a chain node that knows nothing of that, like its peer, is no reason to start one', async () => {
+        follower = await start(0, [nobody]);
         sibling = await start(1, [await market.peerAddress(follower)]);
         await until('the two know each other', async () => {
           const { peers, isSyncing } = await follower.view.call('system_health');
@@ -180,17 +198,18 @@ describe('a worker', { concurrency: true }, () => {
         await worker.waitForLine(/waiting for finality to go on: until then no guest is started/);
         // It looks at everything again every five seconds.
         await pause(12 * SECONDS);
-        assert.equal((await vmOf(libvirtd, id)).state, 'shut off');
+        assert.deepEqual(await statesOf(libvirtd), ['shut off', 'shut off']);
       });
 
-      await step('with a network again, it is removed', async () => {
+      await step('with a network again, the one is removed and the other runs', async () => {
         await follower.stop();
         follower = await start(0, [peer]);
         await until('nothing is left of it', async () => {
           const left = await vmOf(libvirtd, id);
           if (left && left.state !== 'shut off') throw new Hopeless(`it is ${left.state}`);
-          return !left && foldersIn(worker.dataDir).length === 0;
+          return !left && foldersIn(worker.dataDir).length === 1;
         }, { within: 120 * SECONDS });
+        await until('the other runs', async () => (await vmOf(libvirtd, kept)).state === 'running', { within: 60 * SECONDS });
         await beatsOn(market, node);
       });
     });

@@ -43,6 +43,7 @@ impl Engine {
             let stays_for = at.offline_after().await?.saturating_add(params.evict_after);
             let (number, vms, took) = (finalized.block.number, items.len(), begun.elapsed());
             tracing::debug!(number, vms, ?took, "the node's work was read");
+            self.guard_against_loss(&items, authority);
             self.want_filter(&items, authority);
             self.take_work(items, |table| {
                 table.read = reading;
@@ -68,7 +69,6 @@ impl Engine {
 
     /// Takes the work together with what `note` knows of it: no lane sees one without the other.
     fn take_work(&self, items: Vec<WorkItem>, note: impl FnOnce(&mut Table)) {
-        self.guard_against_loss(&items);
         let mut items: HashMap<Uuid, Arc<WorkItem>> = items
             .into_iter()
             .map(|item| (Identity::of(self.genesis, &item).uuid(), Arc::new(item)))
@@ -118,9 +118,9 @@ impl Engine {
     }
 
     /// A data folder without any memory, on a node whose VMs ran already, is more likely an unmounted
-    /// disk than a loss.
-    fn guard_against_loss(&self, items: &[WorkItem]) {
-        if self.may_lose.load(Ordering::Relaxed) {
+    /// disk than a loss. A chain node that lags may know of a time before they ran.
+    fn guard_against_loss(&self, items: &[WorkItem], authority: bool) {
+        if !authority || self.may_lose.load(Ordering::Relaxed) {
             return;
         }
         let ran = items.iter().filter(|item| item.launched).count();
