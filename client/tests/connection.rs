@@ -109,10 +109,10 @@ async fn reports_outlive_a_chain_node_that_is_killed_and_a_reset_of_the_chain() 
     assert_eq!(soon("the end of a report", queued).await, Outcome::Stale);
 }
 
-/// The chain by way of endpoints that are soon taken for lost.
+/// The chain by way of endpoints that are taken for lost before a test is over, and not for a few late blocks.
 fn follow(endpoints: impl IntoIterator<Item = String>) -> Chain {
     let mut options = ChainOptions::new(endpoints);
-    options.silence = Duration::from_secs(14);
+    options.silence = BLOCK_TIME * 4;
     Chain::start(options).unwrap()
 }
 

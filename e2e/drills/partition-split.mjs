@@ -1,7 +1,7 @@
 // One partition of the chain: VMs are rented, the validators are parted, each VM is asked for one thing on the branch
 // that will not survive and for another on the one that will, and then they find together again.
 import { isDeepStrictEqual } from 'node:util';
-import { connect, submit } from '../lib/chain.mjs';
+import { connect, eventOf, submit } from '../lib/chain.mjs';
 import { GuestVm, shellAfter } from '../lib/guest-vm.mjs';
 import { rpc } from '../lib/rpc.mjs';
 import { SSH_KEY } from '../lib/market.mjs';
@@ -77,12 +77,19 @@ export class Split extends Findings {
     this.#say('VMs are rented');
     await Promise.all(this.vms.map(async (vm) => {
       // What is asked first is still under way when the validators are parted.
-      vm.id = await this.#market.rent(vm.tenant, { on: vm.host.node, userData: vm.first ? shellAfter('touch /run/ignore-acpi') : shellAfter() });
+      const userData = vm.first ? shellAfter('touch /run/ignore-acpi') : shellAfter();
+      vm.id = await this.#idOfNew(vm.tenant, { node: vm.host.node.id, plan: 'tiny', image: 'busybox', cloudInit: this.#market.images.addBlock(userData) });
       await this.#stage.history.waitFor('compute.ComputeRequestFulfilled', ({ requestId }) => requestId.eq(vm.id));
       const { name } = await new GuestVm(this.#market, vm.host.node, vm.id).domain();
       vm.guest = await new GuestVm(this.#market, vm.host.node, vm.id, name).isUp();
       vm.before = await sightOf(vm.guest);
     }));
+  }
+
+  /** By the finalized block: where two validators made the same one, calls may stand in another order than in the first. */
+  async #idOfNew(tenant, wish) {
+    const block = await submit(this.#market.api, this.#market.creation(wish), tenant, { finalized: true, within: 300 * SECONDS });
+    return eventOf(block, 'compute.ComputeRequestCreated').requestId;
   }
 
   /** One VM's reboot is final by then, and its worker at it: the report comes to the branch that is lost. */

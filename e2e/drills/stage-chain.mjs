@@ -109,7 +109,7 @@ export class StageChain {
 
   /** Waits until all that live have finalized so many blocks more than the first of them has now. */
   async finalizes(more = 2, { within = 300 * SECONDS } = {}) {
-    const goal = Math.max(...await this.finalized()) + more;
+    const goal = Math.max(...await until('the chain nodes answer', () => this.finalized(), { within })) + more;
     return until(`block ${goal} is final everywhere`, async (seen) => {
       const numbers = await this.finalized();
       seen(this.living.map(({ name }, index) => `${name}: ${numbers[index]}`).join(', '));

@@ -180,8 +180,7 @@ export class Stage {
   }
 
   async #readsOn() {
-    await this.chain.finalizes();
-    await this.history.readOn();
+    await this.history.isFinal(await this.chain.finalizes());
   }
 
   /** The end of each process's log, for whoever reads of a failure. */

@@ -6,7 +6,7 @@ import { tempDir } from './ours.mjs';
 import { freePort } from './port.mjs';
 import { Process, run } from './process.mjs';
 import { ed25519Line } from './ssh.mjs';
-import { SECONDS, until } from './until.mjs';
+import { SECONDS, patient, until } from './until.mjs';
 
 /** The key that the chain names for a node. */
 export async function accessKeyOf(api, nodeId) {
@@ -38,7 +38,7 @@ export class AccessPort {
       IdentityFile ${key.file}
       IdentitiesOnly yes
       BatchMode yes
-      ConnectTimeout 20
+      ConnectTimeout ${patient(30)}
     `);
     return ['-F', config];
   }

@@ -8,7 +8,11 @@ const SHELL_PORT = 7777;
 
 /** User-data of a busybox guest that runs these lines at each start, and then takes commands: see `run`. */
 export function shellAfter(...lines) {
-  return ['#!/bin/sh', ...lines, `nc -ll -p ${SHELL_PORT} -e /bin/sh &`, ''].join('\n');
+  const port = SHELL_PORT.toString(16).toUpperCase();
+  return [
+    '#!/bin/sh', ...lines, `nc -ll -p ${SHELL_PORT} -e /bin/sh &`,
+    `until grep -qs ':${port} ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done`, '',
+  ].join('\n');
 }
 
 const TALK = 'exec 3<>"/dev/tcp/$0/$1"; printf "%s\\nexit\\n" "$2" >&3; exec cat <&3';

@@ -52,8 +52,12 @@ const PREPARE = `
   mount -t sysfs sysfs /sys
   enter_group() { mkdir -p "$1" && echo $$ >"$1/cgroup.procs"; }
   own_group() {
-    # Another run may take the new group for an old one and remove it.
-    enter_group "$1/keeper" || enter_group "$1/keeper"
+    # Other runs may take the new group for an old one and remove it.
+    tries=0
+    until enter_group "$1/keeper"; do
+      tries=$((tries + 1))
+      [ "$tries" -lt 100 ] || return 1
+    done
     mount --bind "$1" "$2"
   }
   if [ -e "$root/cgroup/cgroup.controllers" ]; then
@@ -327,7 +331,7 @@ export class LabHost {
     try {
       ip('-n', this.name, 'link', 'del', 'dev', name);
     } catch (error) {
-      if (!/Cannot find device/.test(error.stderr)) throw error;
+      if (!/Cannot find device|No such device/.test(error.stderr)) throw error;
     }
   }
 

@@ -6,7 +6,7 @@ import { tempDir } from './ours.mjs';
 import { Process, run } from './process.mjs';
 import { workerProgram } from './quarry-worker.mjs';
 import { ed25519Line } from './ssh.mjs';
-import { SECONDS } from './until.mjs';
+import { SECONDS, patient } from './until.mjs';
 
 /** A machine on a lab's bridge: a network namespace with one address. */
 export class LabMachine {
@@ -76,7 +76,7 @@ Host *
   StrictHostKeyChecking yes
   HostKeyAlgorithms ssh-ed25519
   BatchMode yes
-  ConnectTimeout 10
+  ConnectTimeout ${patient(30)}
 `);
 }
 

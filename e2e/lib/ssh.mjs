@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { tempDir } from './ours.mjs';
 import { run } from './process.mjs';
-import { SECONDS, until } from './until.mjs';
+import { SECONDS, patient, until } from './until.mjs';
 
 /** A new ed25519 key pair: `file` is the private one's, `publicKey` the line for authorized_keys. */
 export function newSshKey(name) {
@@ -40,7 +40,7 @@ export async function ssh({ address, port = 22, user = 'quarry', key, hostKey, c
   chmodSync(key.file, 0o600);
   const set = {
     UserKnownHostsFile: knownHosts, GlobalKnownHostsFile: '/dev/null', StrictHostKeyChecking: 'yes',
-    IdentitiesOnly: 'yes', BatchMode: 'yes', ConnectTimeout: '10', HostKeyAlgorithms: 'ssh-ed25519',
+    IdentitiesOnly: 'yes', BatchMode: 'yes', ConnectTimeout: String(patient(30)), HostKeyAlgorithms: 'ssh-ed25519',
   };
   const args = ['-F', 'none', '-i', key.file, '-p', String(port), ...Object.entries(set).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
   return run('ssh', [...args, ...options, `${user}@${address}`, command], { name: 'ssh', enter, within });

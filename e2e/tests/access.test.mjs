@@ -12,11 +12,11 @@ import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes, newSshKey } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('a tenant reaches a guest by the port of its node', { timeout: 20 * 60 * SECONDS }, life);
+  test('a tenant reaches a guest by the port of its node', { timeout: patient(20 * 60 * SECONDS) }, life);
 });
 
 async function life(t) {

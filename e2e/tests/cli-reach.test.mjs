@@ -17,12 +17,12 @@ import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes } from '../lib/ssh.mjs';
 import { LabMachine, SshRelay } from '../lib/ssh-relay.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('quarry reaches VMs', { timeout: 40 * 60 * SECONDS }, reach);
-  test('a history ends where the chain node has pruned, and says so', { timeout: 10 * 60 * SECONDS }, pruned);
+  test('quarry reaches VMs', { timeout: patient(40 * 60 * SECONDS) }, reach);
+  test('a history ends where the chain node has pruned, and says so', { timeout: patient(10 * 60 * SECONDS) }, pruned);
 });
 
 /** A new access key of a host: its file and its 32 public bytes. */

@@ -10,11 +10,11 @@ import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { manifestIn } from '../lib/test-nodes.mjs';
-import { SECONDS } from '../lib/until.mjs';
+import { SECONDS, patient } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('the audit', { timeout: 15 * 60 * SECONDS }, audits);
+  test('the audit', { timeout: patient(15 * 60 * SECONDS) }, audits);
 });
 
 async function audits(t) {

@@ -123,7 +123,7 @@ function machine() {
 const tenantOf = ({ url }) => new CliUser('tenant', { url, uri: '//Alice' });
 
 describe('scripts/dev', { concurrency: false }, () => {
-  test('the first hour: a shell in a real guest, and nothing left after Ctrl-C', { timeout: 20 * 60 * SECONDS }, async () => {
+  test('the first hour: a shell in a real guest, and nothing left after Ctrl-C', { timeout: patient(20 * 60 * SECONDS) }, async () => {
     const before = machine();
     const dev = await new Dev().isUp();
     const tenant = tenantOf(dev);
@@ -145,7 +145,7 @@ describe('scripts/dev', { concurrency: false }, () => {
     assert.deepEqual(machine(), before);
   });
 
-  test('two at the same time, of which one’s heart and the other’s head are killed', { timeout: 15 * 60 * SECONDS }, async () => {
+  test('two at the same time, of which one’s heart and the other’s head are killed', { timeout: patient(15 * 60 * SECONDS) }, async () => {
     const before = machine();
     const [one, two] = await Promise.all([new Dev().isUp(), new Dev().isUp()]);
     const endpointOf = async ({ api }) => (await api.query.registry.nodes(NODE)).unwrap().access.endpoint.toUtf8();
@@ -163,7 +163,7 @@ describe('scripts/dev', { concurrency: false }, () => {
     assert.deepEqual(machine(), before);
   });
 
-  test('a part that ends by itself ends the rest, and it says which', { timeout: 10 * 60 * SECONDS }, async () => {
+  test('a part that ends by itself ends the rest, and it says which', { timeout: patient(10 * 60 * SECONDS) }, async () => {
     const dev = await new Dev('--test-driver').isUp();
     await dev.forget();
     const [{ pid }] = dev.processes(/quarry-worker run/);
@@ -173,7 +173,7 @@ describe('scripts/dev', { concurrency: false }, () => {
     assert.deepEqual(dev.left(), []);
   });
 
-  test('on the test driver VMs run in name only', { timeout: 10 * 60 * SECONDS }, async () => {
+  test('on the test driver VMs run in name only', { timeout: patient(10 * 60 * SECONDS) }, async () => {
     const dev = await new Dev('--test-driver').isUp();
     const tenant = tenantOf(dev);
     const { id } = await tenant.json(['rent', '--yes', '--until', 'running'], { within: 300 * SECONDS });
@@ -182,7 +182,7 @@ describe('scripts/dev', { concurrency: false }, () => {
     assert.deepEqual(dev.left(), []);
   });
 
-  test('with --chain-only there is a chain, with the options that were given to it', { timeout: 5 * 60 * SECONDS }, async () => {
+  test('with --chain-only there is a chain, with the options that were given to it', { timeout: patient(5 * 60 * SECONDS) }, async () => {
     const dev = await new Dev('--chain-only', '--log', '--', '--name', 'mine').isUp();
     assert.equal((await dev.api.query.registry.nodes(NODE)).isNone, true);
     await dev.process.waitForLine(/Node name: mine/);

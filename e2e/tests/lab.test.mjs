@@ -16,16 +16,16 @@ import { inSandbox } from '../lib/sandbox.mjs';
 import { LabMachine } from '../lib/ssh-relay.mjs';
 import { ed25519Bytes, newSshKey, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('two hypervisor hosts with guests', { timeout: 15 * 60 * SECONDS }, twoHosts);
-  test('a Debian guest', { timeout: 15 * 60 * SECONDS }, debianGuest);
-  test('a lab leaves its names to the next', { timeout: 5 * 60 * SECONDS }, labAfterLab);
-  test('a group of a killed run goes once nothing is in it', { timeout: 60 * SECONDS }, groupOfAKilledRun);
-  test('a libvirtd with the test driver', { timeout: 5 * 60 * SECONDS }, testLibvirtd);
-  test('the image server', { timeout: 5 * 60 * SECONDS }, imageServer);
+  test('two hypervisor hosts with guests', { timeout: patient(15 * 60 * SECONDS) }, twoHosts);
+  test('a Debian guest', { timeout: patient(15 * 60 * SECONDS) }, debianGuest);
+  test('a lab leaves its names to the next', { timeout: patient(5 * 60 * SECONDS) }, labAfterLab);
+  test('a group of a killed run goes once nothing is in it', { timeout: patient(60 * SECONDS) }, groupOfAKilledRun);
+  test('a libvirtd with the test driver', { timeout: patient(5 * 60 * SECONDS) }, testLibvirtd);
+  test('the image server', { timeout: patient(5 * 60 * SECONDS) }, imageServer);
 });
 
 const libvirtLogs = (lab) => () => lab.hosts.map(({ libvirtd }) => libvirtd?.tail()).join('\n');
@@ -240,13 +240,16 @@ async function groupOfAKilledRun() {
   const tree = [CGROUPS, join(CGROUPS, 'pids')].find((folder) => existsSync(join(folder, 'cgroup.procs')));
   const group = join(tree, groupOf('killed'));
   const emulator = join(group, 'machine/emulator');
-  mkdirSync(emulator, { recursive: true });
   const guest = new Process('sleep', ['infinity']);
-  writeFileSync(join(emulator, 'cgroup.procs'), `${guest.pid}`);
+  // Sweeps of other runs may be before ours, here and below.
+  await until('it is in the group', () => {
+    mkdirSync(emulator, { recursive: true });
+    writeFileSync(join(emulator, 'cgroup.procs'), `${guest.pid}`);
+    return true;
+  }, { within: 10 * SECONDS, every: 10 });
   sweepCgroups();
   assert.ok(existsSync(emulator));
   await guest.kill();
-  // Sweeps of other runs may be before ours.
   await until('it is gone', () => {
     sweepCgroups();
     return !existsSync(group);

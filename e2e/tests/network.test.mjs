@@ -7,7 +7,7 @@ import { Network } from '../lib/network.mjs';
 import { endAll, tempDir } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 import { auraKeys, grandpaKeys, startOnHost } from '../lib/validators.mjs';
 
 const BLOCK = 6 * SECONDS;
@@ -17,7 +17,7 @@ const NEW_SET = (2 * SESSION_LENGTH + 5) * BLOCK;
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('four validators in namespaces of their own', { timeout: 30 * 60 * SECONDS }, drill);
+  test('four validators in namespaces of their own', { timeout: patient(30 * 60 * SECONDS) }, drill);
 });
 
 async function drill(t) {

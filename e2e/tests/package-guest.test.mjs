@@ -10,7 +10,7 @@ import { PackageRoot, buildPackages, cachedRoot } from '../lib/package-root.mjs'
 import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes, newSshKey, ssh, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 const SETTINGS = 'node_id = "my-node"\n[chain]\nendpoints = ["ws://127.0.0.1:9944"]\n';
 /** A watchdog that a test can wait for. */
@@ -20,7 +20,7 @@ await cachedRoot();
 await guestImage('debian');
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('the package under systemd', { timeout: 20 * 60 * SECONDS }, underSystemd);
+  test('the package under systemd', { timeout: patient(20 * 60 * SECONDS) }, underSystemd);
 });
 
 async function underSystemd(t) {

@@ -9,7 +9,7 @@ import { endAll, tempDir } from '../lib/ours.mjs';
 import { PackageRoot, buildPackages } from '../lib/package-root.mjs';
 import { Process } from '../lib/process.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 const LATER = '99.0';
 const UNITS = ['quarry-worker.service', 'quarry-relay.service'];
@@ -50,7 +50,7 @@ const A_MANUAL_PAGE = /^\.\/usr\/share\/man\/man1\/quarry[\w-]*\.1\.gz$/;
 
 after(endAll);
 
-describe('the Debian packages', { timeout: 15 * 60 * SECONDS }, () => {
+describe('the Debian packages', { timeout: patient(15 * 60 * SECONDS) }, () => {
   let debs;
   const environment = { SOURCE_DATE_EPOCH: '1700000000' };
   const build = (options) => buildPackages({ environment, ...options });

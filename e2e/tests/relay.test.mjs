@@ -12,11 +12,11 @@ import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes, newSshKey, ssh } from '../lib/ssh.mjs';
 import { LabMachine, SshRelay, sshByNode } from '../lib/ssh-relay.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('a node behind a relay', { timeout: 25 * 60 * SECONDS }, behindRelay);
+  test('a node behind a relay', { timeout: patient(25 * 60 * SECONDS) }, behindRelay);
 });
 
 /** A new access key of a host: its file and its 32 public bytes. */

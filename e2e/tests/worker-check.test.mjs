@@ -13,7 +13,7 @@ import { workerProgram } from '../lib/quarry-worker.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { ed25519Bytes, newSshKey } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 /** What a lab on a test machine cannot be: on an encrypted disk, with KVM, with a clock that somebody sets. */
 const USUAL = ['encryption warning', 'guests warning', 'time-sync warning'];
@@ -24,7 +24,7 @@ const SWITCHES = '/proc/sys/net';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('quarry-worker check', { timeout: 30 * 60 * SECONDS }, drill);
+  test('quarry-worker check', { timeout: patient(30 * 60 * SECONDS) }, drill);
 });
 
 /** The lab's own folders lie in memory, which is no place for VMs. */
@@ -67,12 +67,22 @@ async function drill(t) {
       const [command, ...rest] = [...through, workerProgram(), 'check', '--config', worker.config, ...args];
       return run(command, rest, { name: 'check', enter: host.enter, env, within: 120 * SECONDS });
     };
-    const checked = async (how) => {
+    const checkedOnce = async (how) => {
       const { code, stdout, stderr } = await check(how);
       const { ok, checks } = JSON.parse(stdout || assert.fail(stderr));
       assert.equal(ok, !checks.some(({ verdict }) => verdict === 'failure'));
       assert.equal(code, ok ? 0 : 1);
       for (const { verdict, remedy, check: name } of checks) assert.equal(remedy === null, verdict === 'ok', name);
+      return checks;
+    };
+    // On a busy machine a guest may not execute within the time that it has.
+    const checked = async (how) => {
+      const isLate = ({ found }) => /emulated, and did not execute/.test(found);
+      let checks;
+      for (let tries = 0; tries < 3; tries += 1) {
+        checks = await checkedOnce(how);
+        if (!checks.some(isLate)) break;
+      }
       return checks;
     };
     const troubles = (checks) => checks.filter(({ verdict }) => verdict !== 'ok').map(({ check: name, verdict }) => `${name} ${verdict}`);

@@ -21,6 +21,9 @@ const THROUGH_A_REMOVAL = [
   'after-remove-disk', 'before-undefine', 'after-undefine', 'before-remove-folder', 'in-remove-folder',
 ];
 
+/** No story is about a deadline, and a worker starts many times within one launch. */
+const NO_HURRY = { launch_timeout: 300, operation_timeout: 300, delete_timeout: 300 };
+
 /**
  * The story of each node: what is asked of which of its VMs, and where the worker ends meanwhile; where there are
  * several points, its next lives end too. Only a node's first launch fetches the image.
@@ -111,7 +114,7 @@ describe('a worker that is ended at any point', () => {
   before(async () => {
     const tenants = Object.keys(STORIES).map((name) => market.account(`tenant of ${name}`));
     const hosts = await Promise.all(Object.keys(STORIES).map((name) => testNode(name)));
-    await market.open({ hosts, params: { evict_after: EVICT_AFTER } });
+    await market.open({ hosts, params: { evict_after: EVICT_AFTER, ...NO_HURRY } });
     const image = market.imageOf('busybox', { name: FALSE_IMAGE, digest: new Uint8Array(32).fill(0xfa) });
     sites.push(...hosts.map((node, index) => new CrashSite({ market, node, tenant: tenants[index] })));
     await Promise.all([market.asAdmin(market.api.tx.compute.addImage(image)), ...sites.map((site) => site.open())]);

@@ -11,11 +11,11 @@ import { inSandbox } from '../lib/sandbox.mjs';
 import { newSshKey, ssh, sshInto } from '../lib/ssh.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { foldersIn } from '../lib/test-nodes.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('a Debian guest', { timeout: 20 * 60 * SECONDS }, life);
+  test('a Debian guest', { timeout: patient(20 * 60 * SECONDS) }, life);
 });
 
 async function life(t) {

@@ -14,7 +14,7 @@ import { run } from '../lib/process.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { stepsOf } from '../lib/steps.mjs';
 import { isOnline } from '../lib/test-nodes.mjs';
-import { SECONDS, until } from '../lib/until.mjs';
+import { SECONDS, patient, until } from '../lib/until.mjs';
 
 const MIB = 2 ** 20;
 const ROOM = { capacity: { vcpus: 32, memoryMib: 32_768, diskGib: 200 } };
@@ -25,7 +25,7 @@ const TENANTS = [
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('guests, disks and images that give trouble', { timeout: 15 * 60 * SECONDS, concurrency: true }, trouble);
+  test('guests, disks and images that give trouble', { timeout: patient(15 * 60 * SECONDS), concurrency: true }, trouble);
 });
 
 async function trouble(t) {

@@ -12,7 +12,7 @@ import { NameServer, OPEN_PORTS, listen, openPorts } from '../lib/lures.mjs';
 import { endAll } from '../lib/ours.mjs';
 import { inSandbox } from '../lib/sandbox.mjs';
 import { isOnline } from '../lib/test-nodes.mjs';
-import { SECONDS, inTime } from '../lib/until.mjs';
+import { SECONDS, inTime, patient } from '../lib/until.mjs';
 
 // On the internet, as far as guests can tell, on the metadata service's address, and on the miner's LAN.
 const INTERNET = { v4: '198.51.100.1', v6: '2001:db8::1' };
@@ -21,7 +21,7 @@ const LAN_V6 = 'fd42:44::1';
 
 await inSandbox(import.meta.filename, () => {
   after(endAll);
-  test('guests that do harm by the network', { timeout: 15 * 60 * SECONDS, concurrency: true }, harm);
+  test('guests that do harm by the network', { timeout: patient(15 * 60 * SECONDS), concurrency: true }, harm);
 });
 
 async function harm(t) {

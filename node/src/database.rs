@@ -165,7 +165,9 @@ fn wrong_genesis(config: &Configuration, why: &str) -> Problem {
 mod tests {
     use super::remove_temporary;
     use std::{
-        fs, thread,
+        fs,
+        sync::mpsc,
+        thread,
         time::{Duration, Instant},
     };
 
@@ -174,6 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("chain/db");
         fs::create_dir_all(&inside).unwrap();
+        let (writes, wrote) = mpsc::channel();
         let writer = thread::spawn(move || {
             let begun = Instant::now();
             let mut files = 0_u32;
@@ -181,10 +184,11 @@ mod tests {
                 && fs::write(inside.join(files.to_string()), "x").is_ok()
             {
                 files = files.saturating_add(1);
+                writes.send(()).ok();
             }
             files
         });
-        thread::sleep(Duration::from_millis(100));
+        wrote.recv().unwrap();
         remove_temporary(folder.path()).unwrap();
         assert!(writer.join().unwrap() > 0);
         assert!(!folder.path().exists());

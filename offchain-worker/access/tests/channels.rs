@@ -29,7 +29,7 @@ use std::{
 use support::{private, text, until, Port, LIMITS};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixStream},
     process::Child,
     time::{sleep, timeout},
 };
@@ -244,8 +244,13 @@ async fn a_socket_of_the_host_is_not_carried() {
     let here = port.folder.path().join("here");
     let forward = format!("{}:/run/libvirt/libvirt-sock", here.display());
     let mut ssh = port.ssh("7", &key, &["-N", "-L", &forward]).spawn().unwrap();
-    until("ssh listens", || here.exists()).await;
-    let mut stream = tokio::net::UnixStream::connect(&here).await.unwrap();
+    // Its file is there a moment before it listens.
+    let mut stream = loop {
+        match UnixStream::connect(&here).await {
+            Ok(stream) => break stream,
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    };
     assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0);
     until("it is counted", || port.figures.refused(Refusal::Channel) == 1).await;
     ssh.start_kill().unwrap();

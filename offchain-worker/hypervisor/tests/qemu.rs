@@ -352,7 +352,8 @@ fn a_guest_on_trial_speaks_and_leaves_nothing() {
     let try_for =
         |patience| try_guest(&host.uri(), Accelerator::Emulation, folder.path(), patience);
     assert!(try_for(Duration::from_secs(100)).unwrap().is_some());
-    assert_eq!(try_for(Duration::ZERO).unwrap(), None, "it cannot have booted yet");
+    // One that is not waited for: on a busy disk it has spoken before libvirt says that it started.
+    try_for(Duration::ZERO).unwrap();
     assert_eq!(host.virsh(&["list", "--all", "--name"]).trim(), "");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -228,7 +228,7 @@ fn a_libvirtd_that_hangs_holds_up_no_call_for_long() {
         let started = Instant::now();
         assert!(libvirt.domains().unwrap_err().is_silence());
         println!("{attempt}: {:?}", started.elapsed());
-        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(60));
     }
     libvirtd.thaw();
     until("it is used again", || libvirt.domains().is_ok());
