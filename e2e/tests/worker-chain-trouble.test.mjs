@@ -165,7 +165,7 @@ describe('a worker', { concurrency: true }, () => {
       });
 
       await step('one is deleted meanwhile, without its node', async () => {
-        await market.untilLive((await market.api.query.liveBlocks.count()).toNumber() + OLD_BLOCKS);
+        await market.untilLive(await market.live() + OLD_BLOCKS);
         const { number } = await market.do(tenant, market.api.tx.compute.requestComputeDelete(id));
         assert.ok((await market.api.query.compute.requestOwner(id)).isNone);
         await until('that is final', async () => await market.node.view.finalized() >= number, { within: 60 * SECONDS });
